@@ -1,0 +1,76 @@
+//! Which events are wanted, decided before the ring. What is not asked for costs nothing: the
+//! verifier knows the settings and removes the rest.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
+};
+use keepalive_ebpf::config::{PORT_WORDS, filter};
+
+use crate::{
+    mem::config,
+    record::{Ends, Sock},
+    track::Tracked,
+};
+
+/// Thread group ids wanted.
+#[map]
+static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+
+/// One bit a port.
+#[map]
+static LPORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+#[map]
+static RPORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// Prefixes wanted, IPv4 in its v4-mapped form. This map type always allocates at insertion, which
+/// only the user half does.
+#[map]
+static NETS: LpmTrie<[u8; 16], u8> =
+    LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+#[inline(always)]
+pub fn wants_kind(kind: u16) -> bool {
+    config!(events) & (1 << kind) != 0
+}
+
+/// Cheapest tests first.
+#[inline(always)]
+pub fn wants(sock: Sock, ends: &Ends, tracked: Option<&Tracked>) -> bool {
+    let set = config!(filters);
+    if set & filter::FAMILY != 0 && u32::from(ends.family) != config!(family) {
+        return false;
+    }
+    if set & filter::LPORT != 0 && !has_port(&LPORTS, ends.lport) {
+        return false;
+    }
+    if set & filter::RPORT != 0 && !has_port(&RPORTS, ends.rport) {
+        return false;
+    }
+    if set & filter::NETNS != 0 && sock.net().inum() != config!(netns) {
+        return false;
+    }
+    // An owner not known here is left to the user half, which may know it.
+    if set & filter::PID != 0
+        && let Some(tracked) = tracked
+        && tracked.task.tgid != 0
+        && PIDS.get_ptr(&tracked.task.tgid).is_none()
+    {
+        return false;
+    }
+    if set & filter::ADDR != 0
+        && NETS.get(Key::new(128, ends.laddr)).is_none()
+        && NETS.get(Key::new(128, ends.raddr)).is_none()
+    {
+        return false;
+    }
+    set & filter::CGROUP == 0 || sock.in_cgroup(config!(cgroup))
+}
+
+#[inline(always)]
+fn has_port(ports: &Array<u64>, port: u16) -> bool {
+    match ports.get(u32::from(port) / 64) {
+        Some(word) => word & (1 << (port % 64)) != 0,
+        None => false,
+    }
+}

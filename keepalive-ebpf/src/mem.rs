@@ -1,0 +1,103 @@
+//! Reading kernel memory and the read-only globals. Every unsafe read of either goes through here.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use keepalive_ebpf::{
+    config::Config,
+    layout::{Field, Layout},
+};
+
+/// Set by the user half before load, read-only after.
+#[unsafe(no_mangle)]
+pub static LAYOUT: Layout = Layout::UNSET;
+
+/// Set by the user half before load, read-only after.
+#[unsafe(no_mangle)]
+pub static CONFIG: Config = Config::UNSET;
+
+/// The GPL-compatible licence that tracing helpers demand.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// The place of a field, as the user half set it.
+macro_rules! field {
+    ($name:ident) => {{
+        // SAFETY: a live static of this very type; volatile, because its bytes are set at load and
+        // the compiler must not take the zeros it sees here for their value.
+        unsafe { core::ptr::read_volatile(&raw const $crate::mem::LAYOUT.$name) }
+    }};
+}
+
+/// A setting, as the user half set it.
+macro_rules! config {
+    ($name:ident) => {{
+        // SAFETY: as for `field!`.
+        unsafe { core::ptr::read_volatile(&raw const $crate::mem::CONFIG.$name) }
+    }};
+}
+
+/// The unsigned integer `name` of the kernel structure at `base`; 0 where the kernel lacks it.
+macro_rules! read {
+    ($base:expr, $name:ident) => {
+        $crate::mem::read_field($base, $crate::mem::field!($name))
+    };
+}
+
+pub(crate) use {config, field, read};
+
+/// An unsigned integer of the size BTF tells, from kernel memory; 0 if it cannot be read.
+#[inline(always)]
+pub fn read_field(base: u64, field: Field) -> u64 {
+    if field.size == 0 {
+        return 0;
+    }
+    let mut value = 0u64;
+    // SAFETY: the helper checks the source address itself and faults softly; the destination is
+    // eight bytes of this stack, and the verifier holds `size`, a constant it knows, to that.
+    unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut value).cast(),
+            field.size,
+            (base + u64::from(field.offset)) as *const _,
+        )
+    };
+    if cfg!(target_endian = "big") {
+        value >> (64 - 8 * field.size)
+    } else {
+        value
+    }
+}
+
+/// Sixteen bytes at `field`, into `to`.
+#[inline(always)]
+pub fn read_16(base: u64, field: Field, to: &mut [u8; 16]) {
+    // SAFETY: as in `read_field`; the destination is the sixteen bytes borrowed here.
+    unsafe {
+        bpf_probe_read_kernel(
+            to.as_mut_ptr().cast(),
+            16,
+            (base + u64::from(field.offset)) as *const _,
+        )
+    };
+}
+
+/// The kernel's tick count, cut to 32 bits as TCP's own stamps are.
+#[inline(always)]
+pub fn jiffies() -> u32 {
+    // SAFETY: the helper takes nothing and touches nothing.
+    unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() as u32 }
+}
+
+/// `CLOCK_MONOTONIC`, nanoseconds.
+#[inline(always)]
+pub fn now_ns() -> u64 {
+    // SAFETY: the helper takes nothing and touches nothing.
+    unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() }
+}
+
+/// A BPF program cannot panic: the verifier would have to accept the jump here, and none is left
+/// after optimisation.
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

@@ -1,0 +1,48 @@
+//! The task that is running, where that is the task that acts: connect, accept, close.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task,
+};
+use keepalive_ebpf::wire::COMM_LEN;
+
+use crate::mem::read;
+
+/// A thread group, with the start time without which a pid is no identity.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Task {
+    /// `CLOCK_BOOTTIME` nanoseconds.
+    pub start_ns: u64,
+    pub tgid: u32,
+    pub reserved: u32,
+    pub comm: [u8; COMM_LEN],
+}
+
+impl Task {
+    pub const NONE: Self = Self {
+        start_ns: 0,
+        tgid: 0,
+        reserved: 0,
+        comm: [0; COMM_LEN],
+    };
+
+    /// The current task, or nothing when that is a kernel thread: work a thread does for a socket
+    /// (MPTCP's worker connects subflows) says nothing of who holds it.
+    ///
+    /// Only for hooks in process context. In a softirq the current task is whoever was interrupted.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        // SAFETY: the helper returns the address of the running task and touches nothing.
+        let task = unsafe { bpf_get_current_task() };
+        if read!(task, task_mm) == 0 {
+            return None;
+        }
+        let leader = read!(task, task_group_leader);
+        Some(Self {
+            start_ns: read!(leader, task_start_boottime),
+            tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+            reserved: 0,
+            comm: bpf_get_current_comm().unwrap_or([0; COMM_LEN]),
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! What travels through the ring: one record of fixed size for every kind of event.
+
+/// Kinds of [`Record::kind`]. Zero is no kind, so that zeroed memory never decodes.
+pub mod kind {
+    /// A keepalive probe was built.
+    pub const PROBE: u16 = 1;
+    /// The peer was heard again after probes had gone unanswered.
+    pub const ANSWERED: u16 = 2;
+    /// Keepalive was due while data was unacknowledged, so no probe went out.
+    pub const STALLED: u16 = 3;
+    /// The kernel gave the connection up (`tcp_write_err`).
+    pub const TIMEOUT: u16 = 4;
+    /// The peer sent RST (`tcp_reset`).
+    pub const RESET: u16 = 5;
+}
+
+/// Values of [`Record::owner_from`].
+pub mod owner_from {
+    pub const UNKNOWN: u8 = 0;
+    /// The task that called connect.
+    pub const CONNECT: u8 = 1;
+    /// The task that called accept.
+    pub const ACCEPT: u8 = 2;
+    /// The task that dropped the last reference: it held the socket to the end.
+    pub const CLOSE: u8 = 3;
+}
+
+/// Bits of [`Record::flags`].
+pub mod flag {
+    /// No file refers to the socket any more (`SOCK_DEAD`).
+    pub const ORPHAN: u8 = 1 << 0;
+    /// The probe found a route and was handed to the IP layer.
+    pub const SENT: u8 = 1 << 1;
+    /// The socket speaks IPv4 through an `AF_INET6` socket.
+    pub const V4_MAPPED: u8 = 1 << 2;
+}
+
+/// `AF_INET` and `AF_INET6` of the Linux ABI, as in [`Record::family`].
+pub const AF_INET: u8 = 2;
+pub const AF_INET6: u8 = 10;
+
+/// [`Record::silence`] of a socket that never heard its peer.
+pub const NEVER: u32 = u32::MAX;
+/// [`Record::rtt_us`] when no round trip is known.
+pub const NO_RTT: u32 = u32::MAX;
+
+/// Bytes of a task's name, the closing NUL included (`TASK_COMM_LEN`).
+pub const COMM_LEN: usize = 16;
+
+/// One event of one socket, in the kernel's own units.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Record {
+    /// One of [`kind`].
+    pub kind: u16,
+    /// [`RECORD_SIZE`], so that a reader of another build refuses instead of guessing.
+    pub size: u16,
+    pub netns: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// Socket inode, 0 if it has none at this moment and none was seen before.
+    pub inode: u64,
+    /// Start of the owner's thread group leader, `CLOCK_BOOTTIME` nanoseconds.
+    pub owner_start_ns: u64,
+    /// Both ends; an IPv4 address stands in its v4-mapped form.
+    pub laddr: [u8; 16],
+    pub raddr: [u8; 16],
+    pub owner_comm: [u8; COMM_LEN],
+    /// Thread group id in the initial pid namespace, 0 if unknown.
+    pub owner_tgid: u32,
+    /// One of [`owner_from`].
+    pub owner_from: u8,
+    /// [`AF_INET`] or [`AF_INET6`], as on the wire: v4-mapped is [`AF_INET`].
+    pub family: u8,
+    /// TCP state before the event (include/net/tcp_states.h).
+    pub state: u8,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// Host byte order.
+    pub lport: u16,
+    pub rport: u16,
+    /// Jiffies, the namespace's default resolved.
+    pub keepidle: u32,
+    /// Jiffies, the namespace's default resolved.
+    pub keepintvl: u32,
+    pub keepcnt: u32,
+    /// Milliseconds, 0 = unset.
+    pub user_timeout: u32,
+    /// Jiffies since the peer was last heard, or [`NEVER`].
+    pub silence: u32,
+    /// Probes unanswered: after this one for a probe, before the answer for an answer.
+    pub unanswered: u32,
+    pub retransmits: u32,
+    /// Microseconds from the last probe to its answer, or [`NO_RTT`].
+    pub rtt_us: u32,
+    /// `sk_err` and `sk_err_soft`, positive.
+    pub err: u32,
+    pub err_soft: u32,
+    /// Sequence numbers, for what is in flight and what still waits.
+    pub snd_una: u32,
+    pub snd_nxt: u32,
+    pub write_seq: u32,
+    /// `net.ipv4.tcp_retries2` of the socket's namespace.
+    pub retries2: u32,
+    /// Zero: spells out what would be padding.
+    pub reserved: u32,
+}
+
+/// What one CPU could not keep or send since the start.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops(pub [u64; 6]);
+
+impl Drops {
+    /// Sockets that the table had no room for. The other slots are lost records, by kind.
+    pub const UNTRACKED: usize = 0;
+
+    /// Records of all kinds that found no room in the ring.
+    #[inline(always)]
+    pub const fn lost(&self) -> u64 {
+        self.0[1] + self.0[2] + self.0[3] + self.0[4] + self.0[5]
+    }
+}
+
+/// Bytes of a [`Record`] in the ring.
+pub const RECORD_SIZE: usize = size_of::<Record>();
+
+const _: () = {
+    // Every kind has its slot among the drops.
+    assert!(size_of::<Drops>() == 8 * (kind::RESET as usize + 1));
+    assert!(RECORD_SIZE == 152);
+    assert!(align_of::<Record>() == 8);
+    assert!(core::mem::offset_of!(Record, size) == 2);
+    assert!(core::mem::offset_of!(Record, time_ns) == 8);
+    assert!(core::mem::offset_of!(Record, laddr) == 32);
+    assert!(core::mem::offset_of!(Record, owner_tgid) == 80);
+    assert!(core::mem::offset_of!(Record, owner_from) == 84);
+    assert!(core::mem::offset_of!(Record, lport) == 88);
+    assert!(core::mem::offset_of!(Record, err) == 124);
+    assert!(core::mem::offset_of!(Record, reserved) == RECORD_SIZE - 4);
+};
