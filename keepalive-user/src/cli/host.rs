@@ -1,0 +1,147 @@
+//! What only this host can answer: does the process exist, which namespace is ours, which cgroup
+//! does a path mean.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::error::UsageError;
+
+/// `CGROUP2_SUPER_MAGIC` of include/uapi/linux/magic.h.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Refuses a pid that names no process, or a thread that does not lead one.
+pub(super) fn check_process(pid: u32) -> Result<(), UsageError> {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return Err(UsageError::NoProcess { pid });
+    };
+    let leader = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Tgid:"))
+        .and_then(|tgid| tgid.trim().parse().ok());
+    match leader {
+        Some(process) if process != pid => Err(UsageError::Thread { pid, process }),
+        _ => Ok(()),
+    }
+}
+
+/// Inode of the network namespace katrace itself runs in.
+pub(super) fn own_netns() -> Result<u32, UsageError> {
+    let inode = fs::metadata("/proc/self/ns/net")
+        .map_err(|source| UsageError::NoNetns { source })?
+        .ino();
+    u32::try_from(inode).map_err(|_| UsageError::NoNetns {
+        source: io::ErrorKind::InvalidData.into(),
+    })
+}
+
+/// Id of a cgroup2 directory, given by its path in the file system or by its path within the
+/// hierarchy as `/proc/PID/cgroup` shows it. On cgroup2 the inode number is the id (64-bit hosts).
+pub(super) fn cgroup_id(path: &Path) -> Result<u64, UsageError> {
+    let failed = |source| UsageError::Cgroup {
+        path: path.to_path_buf(),
+        source,
+    };
+    let in_hierarchy = cgroup2_mount()
+        .zip(path.strip_prefix("/").ok())
+        .map(|(mount, relative)| mount.join(relative));
+    let mut outcome = probe(path);
+    if !matches!(outcome, Ok(Some(_)))
+        && let Some(inside) = in_hierarchy
+        && let Ok(Some(id)) = probe(&inside)
+    {
+        outcome = Ok(Some(id));
+    }
+    outcome
+        .map_err(failed)?
+        .ok_or_else(|| UsageError::NotCgroup2 {
+            path: path.to_path_buf(),
+        })
+}
+
+/// The inode of a readable cgroup2 directory; `None` if it is something else.
+fn probe(path: &Path) -> io::Result<Option<u64>> {
+    let meta = fs::metadata(path)?;
+    let magic = rustix::fs::statfs(path)?.f_type;
+    if !meta.is_dir() || magic != CGROUP2_MAGIC {
+        return Ok(None);
+    }
+    fs::read_dir(path)?;
+    Ok(Some(meta.ino()))
+}
+
+fn cgroup2_mount() -> Option<PathBuf> {
+    mount_point(&fs::read_to_string("/proc/self/mountinfo").ok()?)
+}
+
+/// The first cgroup2 mount point of a mountinfo text (proc_pid_mountinfo(5): the mount point is the
+/// fifth field, the type the first after a lone dash).
+fn mount_point(mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        kind.starts_with("cgroup2 ")
+            .then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cgroup2_mount_is_found_among_the_others() {
+        let text = "\
+31 24 0:27 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
+32 31 0:28 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw
+33 31 0:29 / /sys/fs/cgroup/systemd rw shared:11 - cgroup cgroup rw,name=systemd
+";
+        assert_eq!(
+            mount_point(text).as_deref(),
+            Some(Path::new("/sys/fs/cgroup/unified"))
+        );
+        assert_eq!(mount_point("nonsense\n"), None);
+    }
+
+    #[test]
+    fn this_process_exists_and_the_impossible_one_does_not() {
+        assert!(check_process(std::process::id()).is_ok());
+        let refusal = check_process(u32::MAX).unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("-p 4294967295: no such process"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_plain_directory_is_no_cgroup() {
+        let refusal = cgroup_id(Path::new("/proc/self")).unwrap_err();
+        assert!(
+            matches!(refusal, UsageError::NotCgroup2 { .. }),
+            "{refusal}"
+        );
+        let refusal = cgroup_id(Path::new("/no/such/place")).unwrap_err();
+        assert!(matches!(refusal, UsageError::Cgroup { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn the_root_cgroup_goes_by_both_its_paths() {
+        let Some(mount) = cgroup2_mount() else {
+            return; // This host has no cgroup2 to ask.
+        };
+        let inode = fs::metadata(&mount).unwrap().ino();
+        assert_eq!(cgroup_id(&mount).unwrap(), inode);
+        assert_eq!(cgroup_id(Path::new("/")).unwrap(), inode);
+        let file = mount.join("cgroup.procs");
+        assert!(matches!(
+            cgroup_id(&file),
+            Err(UsageError::NotCgroup2 { .. })
+        ));
+    }
+
+    #[test]
+    fn own_namespace_has_an_inode() {
+        assert!(own_netns().unwrap() > 0);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the user asked for, validated: the command line's meaning, free of its spelling.
+//!
+//! `cli` builds these types; the rest of the program reads them and never sees a flag.
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use globset::GlobSet;
+use ipnet::IpNet;
+
+use crate::event::{Attach, Family, Kind};
+
+/// Everything that decides how a trace runs.
+#[derive(Clone, Debug)]
+pub struct TraceSettings {
+    pub output: Format,
+    pub events: Events,
+    pub filters: Filters,
+    /// Stop after this long; `None` = until interrupted.
+    pub duration: Option<Duration>,
+    /// Stop after this many printed events, ≥ 1; `None` = until interrupted.
+    pub count: Option<u64>,
+    pub attach: AttachChoice,
+    /// Show the kernel half's own log.
+    pub verbose: bool,
+    /// Size of the ring buffer in bytes: a power of two, at least one page.
+    pub ring_bytes: u32,
+}
+
+/// How records are written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned lines for people.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// The same objects, indented.
+    #[value(name = "jsonpretty")]
+    JsonPretty,
+    /// One header row, then one row an event.
+    Csv,
+}
+
+/// Which way to watch the keepalive timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachChoice {
+    /// The first that this kernel accepts.
+    Auto,
+    /// This one or none.
+    Only(Attach),
+}
+
+/// The kinds of event to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    pub probe: bool,
+    pub answered: bool,
+    pub stalled: bool,
+    pub timeout: bool,
+    pub reset: bool,
+    /// Print `answered` only from this many unanswered probes on. An answer to the first probe is
+    /// keepalive at its daily work, so it is shown only to those who ask for it.
+    pub answered_min: u32,
+}
+
+impl Events {
+    /// No kind at all.
+    pub const NONE: Self = Self {
+        probe: false,
+        answered: false,
+        stalled: false,
+        timeout: false,
+        reset: false,
+        answered_min: 1,
+    };
+
+    /// Every kind, and every answer.
+    pub const ALL: Self = Self {
+        probe: true,
+        answered: true,
+        stalled: true,
+        timeout: true,
+        reset: true,
+        answered_min: 1,
+    };
+
+    /// Whether an event of this kind is to be printed.
+    pub fn wants(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Probe { .. } => self.probe,
+            Kind::Answered { unanswered, .. } => self.answered && *unanswered >= self.answered_min,
+            Kind::Stalled { .. } => self.stalled,
+            Kind::Timeout { .. } => self.timeout,
+            Kind::Reset { .. } => self.reset,
+        }
+    }
+}
+
+impl Default for Events {
+    /// Every kind, but answers only after a probe was lost.
+    fn default() -> Self {
+        Self {
+            answered_min: 2,
+            ..Self::ALL
+        }
+    }
+}
+
+/// Which sockets to report. An empty list or `None` lets everything through.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    /// Thread group ids in katrace's own pid namespace.
+    pub pids: Vec<u32>,
+    pub comms: Option<CommGlobs>,
+    pub lports: Vec<RangeInclusive<u16>>,
+    pub rports: Vec<RangeInclusive<u16>>,
+    /// Either end in any of these. Host bits are cleared; a v4-mapped network is given as IPv4.
+    pub nets: Vec<IpNet>,
+    pub family: Option<Family>,
+    /// Inode of the network namespace.
+    pub netns: Option<u32>,
+    /// Id of a cgroup2 directory: its inode number.
+    pub cgroup: Option<u64>,
+}
+
+/// The patterns of `--comm`; a name passes if any of them matches the whole of it.
+#[derive(Clone)]
+pub struct CommGlobs {
+    set: GlobSet,
+    patterns: Vec<String>,
+}
+
+impl CommGlobs {
+    pub(crate) fn new(set: GlobSet, patterns: Vec<String>) -> Self {
+        Self { set, patterns }
+    }
+
+    /// Whether any pattern matches this process name.
+    pub fn is_match(&self, comm: &str) -> bool {
+        self.set.is_match(comm)
+    }
+}
+
+impl fmt::Debug for CommGlobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CommGlobs").field(&self.patterns).finish()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What bare `katrace` means.
+    pub(crate) fn settings() -> TraceSettings {
+        match crate::cli::parse(["katrace"]) {
+            Ok(crate::cli::Request::Trace(settings)) => *settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_the_default_hides_the_answer_to_a_first_probe() {
+        let first = Kind::Answered {
+            unanswered: 1,
+            rtt_ms: Some(0.4),
+        };
+        let second = Kind::Answered {
+            unanswered: 2,
+            rtt_ms: None,
+        };
+        assert!(!Events::default().wants(&first));
+        assert!(Events::default().wants(&second));
+        assert!(Events::ALL.wants(&first));
+        assert!(!Events::NONE.wants(&second));
+    }
+}
