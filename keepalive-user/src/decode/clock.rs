@@ -1,0 +1,41 @@
+//! The kernel half stamps with `CLOCK_MONOTONIC`; people read UTC.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::event::Time;
+
+/// The distance between the two clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Unix time minus monotonic time, nanoseconds.
+    offset_ns: i128,
+}
+
+impl Clock {
+    /// Reads both clocks. Taken anew now and then, since the wall clock may be stepped.
+    pub fn now() -> Self {
+        Self {
+            offset_ns: read(ClockId::Realtime) - read(ClockId::Monotonic),
+        }
+    }
+
+    /// A clock whose monotonic zero is this moment.
+    pub const fn with_offset(offset_ns: i128) -> Self {
+        Self { offset_ns }
+    }
+
+    /// The moment of a kernel stamp.
+    pub const fn at(&self, monotonic_ns: u64) -> Time {
+        Time(self.offset_ns + monotonic_ns as i128)
+    }
+
+    /// This very moment.
+    pub fn time(&self) -> Time {
+        Time(self.offset_ns + read(ClockId::Monotonic))
+    }
+}
+
+fn read(clock: ClockId) -> i128 {
+    let now = clock_gettime(clock);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}

@@ -1,0 +1,88 @@
+//! katrace shows TCP keepalive at work: every probe a socket sends, every connection that died of
+//! silence, why, with which errno, and which process it belonged to.
+//!
+//! Data flows one way, `source` → `decode` → `enrich` → `sinks`, and no room imports from its right;
+//! `trace` joins them. docs/architecture.md is the map.
+
+pub mod cli;
+pub mod decode;
+pub mod enrich;
+pub mod event;
+mod names;
+mod output;
+pub mod settings;
+pub mod sinks;
+mod source;
+pub mod summary;
+mod trace;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use crate::{cli::Request, source::HostError};
+
+/// Exit codes of the contract.
+mod exit {
+    pub const USAGE: u8 = 2;
+    pub const HOST: u8 = 3;
+    pub const INTERNAL: u8 = 4;
+}
+
+/// Why a run ended badly.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("{operation}: {source}")]
+    Internal {
+        operation: &'static str,
+        source: io::Error,
+    },
+}
+
+/// The whole program: reads the command line, runs it, and says how it ended.
+pub fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(Request::Print(text)) => print(&text),
+        Ok(Request::Trace(settings)) => match trace::run(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => explain(&error),
+        },
+        Err(usage) => {
+            say(format_args!("katrace: {usage}"));
+            ExitCode::from(exit::USAGE)
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(format_args!("katrace: writing to stdout: {error}"));
+            ExitCode::from(exit::INTERNAL)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line of cause, one of what to do, and the verifier's log if it was the verifier.
+fn explain(error: &Error) -> ExitCode {
+    say(format_args!("katrace: {error}"));
+    match error {
+        Error::Host(host) => {
+            say(format_args!("katrace: {}", host.advice()));
+            if let Some(log) = host.verifier_log() {
+                say(format_args!("{log}"));
+            }
+            ExitCode::from(exit::HOST)
+        }
+        Error::Internal { .. } => ExitCode::from(exit::INTERNAL),
+    }
+}
+
+/// To stderr; if even that is closed there is nobody to tell.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,121 @@
+//! Writing what the sinks formatted, on a thread of its own: a reader that stops reading must not
+//! stop the ring from being drained into it, nor a signal from being heard.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Notify, mpsc};
+
+use crate::sinks::Buffers;
+
+/// Batches that may wait for a slow reader before the ring has to hold them.
+const WAITING: usize = 64;
+/// How long the last batches may take at the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Both of the program's outputs.
+pub struct Output {
+    batches: Option<mpsc::Sender<Bytes>>,
+    writer: JoinHandle<io::Result<()>>,
+    ended: Arc<Notify>,
+    spare: BytesMut,
+}
+
+impl Output {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    ///
+    /// No thread can be started.
+    pub fn start() -> io::Result<Self> {
+        let (batches, mut waiting) = mpsc::channel::<Bytes>(WAITING);
+        let ended = Arc::new(Notify::new());
+        let tell = ended.clone();
+        let writer = std::thread::Builder::new()
+            .name("katrace-out".into())
+            .spawn(move || {
+                let mut stdout = io::stdout().lock();
+                let mut write = || -> io::Result<()> {
+                    while let Some(batch) = waiting.blocking_recv() {
+                        stdout.write_all(&batch)?;
+                        stdout.flush()?;
+                    }
+                    Ok(())
+                };
+                let result = write();
+                tell.notify_one();
+                result
+            })?;
+        Ok(Self {
+            batches: Some(batches),
+            writer,
+            ended,
+            spare: BytesMut::new(),
+        })
+    }
+
+    /// Sends what the sinks wrote and empties their buffers; waits when the reader is slow.
+    pub async fn send(&mut self, buffers: &mut Buffers) {
+        to_stderr(buffers);
+        if buffers.out.is_empty() {
+            return;
+        }
+        self.spare.extend_from_slice(&buffers.out);
+        buffers.out.clear();
+        let batch = self.spare.split().freeze();
+        if let Some(batches) = &self.batches {
+            // A writer that has ended says why in `finish`.
+            let _ = batches.send(batch).await;
+        }
+    }
+
+    /// Resolves when the writer can write no more.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Sends the last batch and waits for the writer, but not for ever. A closed pipe is a quiet
+    /// success.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed for another reason than the reader having gone.
+    pub fn finish(mut self, buffers: &mut Buffers) -> io::Result<()> {
+        to_stderr(buffers);
+        let deadline = Instant::now() + GRACE;
+        let mut last = Some(Bytes::copy_from_slice(&buffers.out));
+        while let (Some(batches), Some(batch)) = (&self.batches, last.take()) {
+            match batches.try_send(batch) {
+                Err(mpsc::error::TrySendError::Full(batch)) if Instant::now() < deadline => {
+                    last = Some(batch);
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                _ => {}
+            }
+        }
+        self.batches = None;
+        while !self.writer.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !self.writer.is_finished() {
+            return Ok(());
+        }
+        match self.writer.join() {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn to_stderr(buffers: &mut Buffers) {
+    if !buffers.err.is_empty() {
+        // If stderr is closed there is nobody to tell.
+        let _ = io::stderr().write_all(&buffers.err);
+        buffers.err.clear();
+    }
+}

@@ -1,0 +1,124 @@
+//! Which member of which kernel structure each field of the shared [`Layout`] is.
+
+use keepalive_ebpf::{
+    config::Config,
+    layout::{Field, Layout},
+};
+
+use super::btf::{Btf, BtfError, Wanted};
+
+/// All that is looked up by name in BTF.
+const WANTED: &[Wanted] = &[
+    Wanted::Struct("sock"),
+    Wanted::Struct("inet_sock"),
+    Wanted::Struct("inet_connection_sock"),
+    Wanted::Struct("tcp_sock"),
+    Wanted::Struct("timer_list"),
+    Wanted::Struct("net"),
+    Wanted::Struct("socket_alloc"),
+    Wanted::Struct("task_struct"),
+    Wanted::Struct("cgroup"),
+    Wanted::Struct("cgroup_subsys_state"),
+    Wanted::Struct("kernfs_node"),
+    Wanted::Enum("sock_flags"),
+    Wanted::Func("inet_csk_accept"),
+    Wanted::Func("tcp_write_err"),
+];
+
+/// What BTF tells of this kernel.
+pub struct KernelTypes {
+    pub layout: Layout,
+    pub sock_dead: u32,
+    pub sock_keepopen: u32,
+    /// Arguments of `inet_csk_accept`; `None` if it is no function here.
+    pub accept_args: Option<u32>,
+    /// `tcp_write_err` is a function of its own, not inlined.
+    pub has_write_err: bool,
+}
+
+impl KernelTypes {
+    /// Asks the running kernel. A member that katrace cannot do without is an error that names it.
+    pub fn of_this_kernel() -> Result<Self, BtfError> {
+        Self::from_btf(&Btf::of_this_kernel(WANTED)?)
+    }
+
+    /// Into the settings of the kernel half.
+    pub fn apply(&self, config: &mut Config) {
+        config.sock_dead = self.sock_dead;
+        config.sock_keepopen = self.sock_keepopen;
+        config.accept_args = self.accept_args.unwrap_or(0);
+    }
+
+    fn from_btf(btf: &Btf) -> Result<Self, BtfError> {
+        Ok(Self {
+            layout: layout(btf)?,
+            sock_dead: btf.enumerator("sock_flags", "SOCK_DEAD")?,
+            sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
+            accept_args: btf.arguments("inet_csk_accept"),
+            has_write_err: btf.arguments("tcp_write_err").is_some(),
+        })
+    }
+}
+
+fn layout(btf: &Btf) -> Result<Layout, BtfError> {
+    let sock = |path| btf.field("sock", path);
+    let icsk = |path| btf.field("inet_connection_sock", path);
+    let tcp = |path| btf.field("tcp_sock", path);
+    let net = |path| btf.field("net", path);
+    // A kernel built without IPv6, without cgroups, or older than the member: never read then.
+    let optional = |found: Result<Field, BtfError>| match found {
+        Err(BtfError::Missing(_)) => Ok(Field::default()),
+        found => found,
+    };
+
+    Ok(Layout {
+        // Kernels since 7.2, and stable trees it is being brought to, keep the keepalive timer
+        // apart; there `sk_timer` still exists, as another name of the retransmission timer.
+        keepalive_timer: icsk("icsk_keepalive_timer").or_else(|_| sock("sk_timer"))?,
+        timer_function: btf.field("timer_list", "function")?,
+        timer_expires: btf.field("timer_list", "expires")?,
+        skc_family: sock("__sk_common.skc_family")?,
+        skc_state: sock("__sk_common.skc_state")?,
+        skc_daddr: sock("__sk_common.skc_daddr")?,
+        skc_rcv_saddr: sock("__sk_common.skc_rcv_saddr")?,
+        skc_v6_daddr: optional(sock("__sk_common.skc_v6_daddr"))?,
+        skc_v6_rcv_saddr: optional(sock("__sk_common.skc_v6_rcv_saddr"))?,
+        skc_dport: sock("__sk_common.skc_dport")?,
+        skc_net: sock("__sk_common.skc_net.net")?,
+        inet_sport: btf.field("inet_sock", "inet_sport")?,
+        sk_err: sock("sk_err")?,
+        sk_err_soft: sock("sk_err_soft")?,
+        sk_flags: sock("__sk_common.skc_flags")?,
+        sk_socket: sock("sk_socket")?,
+        sk_dst_cache: sock("sk_dst_cache")?,
+        sk_cgroup: optional(sock("sk_cgrp_data.cgroup").or_else(|_| sock("sk_cgrp_data.val")))?,
+        icsk_probes_out: icsk("icsk_probes_out")?,
+        icsk_retransmits: icsk("icsk_retransmits")?,
+        icsk_user_timeout: icsk("icsk_user_timeout")?,
+        icsk_lrcvtime: icsk("icsk_ack.lrcvtime")?,
+        keepalive_time: tcp("keepalive_time")?,
+        keepalive_intvl: tcp("keepalive_intvl")?,
+        keepalive_probes: tcp("keepalive_probes")?,
+        rcv_tstamp: tcp("rcv_tstamp")?,
+        snd_una: tcp("snd_una")?,
+        snd_nxt: tcp("snd_nxt")?,
+        write_seq: tcp("write_seq")?,
+        segs_in: tcp("segs_in")?,
+        tcp_mstamp: tcp("tcp_mstamp")?,
+        net_inum: net("ns.inum")?,
+        net_keepalive_time: net("ipv4.sysctl_tcp_keepalive_time")?,
+        net_keepalive_intvl: net("ipv4.sysctl_tcp_keepalive_intvl")?,
+        net_keepalive_probes: net("ipv4.sysctl_tcp_keepalive_probes")?,
+        net_retries2: net("ipv4.sysctl_tcp_retries2")?,
+        sk_ino: optional(sock("sk_ino"))?,
+        socket_in_alloc: btf.field("socket_alloc", "socket")?,
+        alloc_ino: btf.field("socket_alloc", "vfs_inode.i_ino")?,
+        task_group_leader: btf.field("task_struct", "group_leader")?,
+        task_start_boottime: btf.field("task_struct", "start_boottime")?,
+        task_mm: btf.field("task_struct", "mm")?,
+        cgroup_parent_css: optional(btf.field("cgroup", "self.parent"))?,
+        css_cgroup: optional(btf.field("cgroup_subsys_state", "cgroup"))?,
+        cgroup_kn: optional(btf.field("cgroup", "kn"))?,
+        kn_id: optional(btf.field("kernfs_node", "id"))?,
+    })
+}

@@ -1,0 +1,261 @@
+//! The kernel half as seen from user space: opened, attached, and read as bytes.
+//!
+//! What leaves this room is raw records and counts; what they mean is `decode`'s to say.
+
+mod attach;
+pub mod btf;
+mod error;
+mod filters;
+mod kallsyms;
+mod layout;
+mod log;
+mod object;
+mod preflight;
+
+use std::os::fd::AsRawFd;
+
+use aya::{
+    Btf, Ebpf, VerifierLogLevel,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
+use keepalive_ebpf::config::Config;
+use tokio::io::{Interest, unix::AsyncFd};
+
+pub use error::HostError;
+
+use self::{layout::KernelTypes, object::Shared};
+use crate::{
+    event::{Attach, Hooks},
+    settings::{AttachChoice, TraceSettings},
+};
+
+/// The kernel half, attached. Dropping it detaches every hook.
+pub struct Source {
+    ebpf: Option<Ebpf>,
+    ring: AsyncFd<RingBuf<MapData>>,
+    drops: PerCpuArray<MapData, object::Drops>,
+    pub attached: Attached,
+}
+
+/// How it is attached, for the first record.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    pub attach: Attach,
+    /// Why this backend.
+    pub reason: String,
+    pub hooks: Hooks,
+    /// What cannot be seen, a sentence each.
+    pub missing: Vec<String>,
+    /// Jiffies per second, to read the records by.
+    pub hz: u32,
+}
+
+/// Counts the kernel half keeps of what it could not do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Records that found no room in the ring.
+    pub lost: u64,
+    /// Sockets that found no room in the table.
+    pub untracked: u64,
+}
+
+impl Source {
+    /// Asks this kernel what it allows, and attaches.
+    ///
+    /// # Errors
+    ///
+    /// The host refuses: see [`HostError`].
+    pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
+        preflight::privileges()?;
+        preflight::lift_memlock();
+        let types = KernelTypes::of_this_kernel()?;
+        filters::check(settings, &types)?;
+        let btf = Btf::from_sys_fs().map_err(HostError::TrampolineBtf)?;
+
+        let candidates: &[Attach] = match &settings.attach {
+            AttachChoice::Auto => &[Attach::Fentry, Attach::Kprobe, Attach::Tracepoint],
+            AttachChoice::Only(attach) => std::slice::from_ref(attach),
+        };
+        let mut refused: Vec<(Attach, HostError)> = Vec::new();
+        for attach in candidates {
+            match Self::open_with(*attach, settings, &types, &btf) {
+                Ok(mut source) => {
+                    source.attached.reason = reason(settings.attach, &refused);
+                    return Ok(source);
+                }
+                Err(error) => refused.push((*attach, error)),
+            }
+        }
+        if refused.len() == 1
+            && let Some((_, only)) = refused.pop()
+        {
+            return Err(only);
+        }
+        Err(HostError::NoBackend(refusals(&refused)))
+    }
+
+    fn open_with(
+        attach: Attach,
+        settings: &TraceSettings,
+        types: &KernelTypes,
+        btf: &Btf,
+    ) -> Result<Self, HostError> {
+        let mut config = Config {
+            hz: preflight::hz(),
+            ..Config::UNSET
+        };
+        types.apply(&mut config);
+        filters::apply(settings, &mut config);
+        if attach == Attach::Tracepoint {
+            config.keepalive_fn = kallsyms::keepalive_timer()?;
+        }
+        // Where it is a symbol, trampolines and kprobes can say for sure which deaths are timeouts.
+        let write_err = types.has_write_err && attach != Attach::Tracepoint;
+        config.write_err_hooked = u32::from(write_err);
+
+        let mut ebpf = object::load(settings, types, &config, btf)?;
+        if settings.verbose {
+            log::start(&mut ebpf)?;
+        }
+        filters::fill(settings, &mut ebpf)?;
+        let mut attached = Attached {
+            attach,
+            reason: String::new(),
+            hooks: Hooks::default(),
+            missing: Vec::new(),
+            hz: config.hz,
+        };
+
+        // Lifetimes first, so that nothing is born unseen; the timer's entry last.
+        attach::raw_tracepoint(&mut ebpf, "lifetime_destroy", "tcp_destroy_sock")?;
+        attached.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
+        attach::raw_tracepoint(&mut ebpf, "lifetime_set_state", "inet_sock_set_state")?;
+        attached.hooks.connect = Some("sock:inet_sock_set_state".into());
+        attached.accept(&mut ebpf, btf);
+        attached.reset(&mut ebpf);
+        attach::raw_tracepoint(&mut ebpf, "death_set_state", "inet_sock_set_state")?;
+        attached.hooks.death = Some("sock:inet_sock_set_state".into());
+        if write_err {
+            attach::write_err(&mut ebpf, attach, Some(btf))?;
+            attached.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
+        }
+        attach::keepalive(&mut ebpf, attach, Some(btf))?;
+        attached.hooks.keepalive = Some(match attach {
+            Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
+            Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
+            Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
+        });
+
+        let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
+        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
+        let ring = watch(ring, "watching the ring")?;
+        Ok(Self {
+            ebpf: Some(ebpf),
+            ring,
+            drops,
+            attached,
+        })
+    }
+
+    /// Waits until the ring holds something, then hands every record to `each` until it is empty.
+    ///
+    /// # Errors
+    ///
+    /// The ring's descriptor can no longer be waited for.
+    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<(), HostError> {
+        let mut ready = self
+            .ring
+            .readable_mut()
+            .await
+            .map_err(|source| HostError::Io {
+                operation: "waiting for the ring",
+                source,
+            })?;
+        take_all(ready.get_inner_mut(), each);
+        // After the ring was seen empty: what came since makes it ready again.
+        ready.clear_ready();
+        Ok(())
+    }
+
+    /// Detaches every hook, then hands over what the ring still holds.
+    pub fn finish(&mut self, each: impl FnMut(&[u8])) {
+        self.ebpf = None;
+        take_all(self.ring.get_mut(), each);
+    }
+
+    /// What the kernel half could not deliver or follow since the start.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn dropped(&self) -> Result<Dropped, HostError> {
+        let cpus = self.drops.get(&0, 0).map_err(|source| HostError::Map {
+            map: "DROPS",
+            source,
+        })?;
+        Ok(cpus
+            .iter()
+            .fold(Dropped::default(), |sum, Shared(cpu)| Dropped {
+                lost: sum.lost + cpu.lost(),
+                untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
+            }))
+    }
+}
+
+impl Attached {
+    /// Optional: without it accepted sockets are found by the descriptor scan.
+    fn accept(&mut self, ebpf: &mut Ebpf, btf: &Btf) {
+        match attach::accept(ebpf, btf) {
+            Ok(()) => self.hooks.accept = Some("fexit inet_csk_accept".into()),
+            Err(error) => self.missing.push(format!(
+                "accept: no trampoline allowed ({error}); accepted sockets are found by scanning \
+                 descriptors"
+            )),
+        }
+    }
+
+    /// Optional: without it only resets go unseen.
+    fn reset(&mut self, ebpf: &mut Ebpf) {
+        match attach::raw_tracepoint(ebpf, "reset_receive", "tcp_receive_reset") {
+            Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
+            Err(error) => self.missing.push(format!("reset: {error}")),
+        }
+    }
+}
+
+/// Puts a ring's descriptor under tokio's eye.
+fn watch<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, HostError> {
+    // SAFETY: the descriptor belongs to `ring`, which moves into the result and is never replaced
+    // there, so it stays open for as long as it is registered.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| {
+        HostError::Io {
+            operation,
+            source: error.into(),
+        }
+    })
+}
+
+fn take_all(ring: &mut RingBuf<MapData>, mut each: impl FnMut(&[u8])) {
+    while let Some(record) = ring.next() {
+        each(&record);
+    }
+}
+
+fn reason(choice: AttachChoice, refused: &[(Attach, HostError)]) -> String {
+    match choice {
+        AttachChoice::Only(_) => "asked for".into(),
+        AttachChoice::Auto if refused.is_empty() => "first choice, allowed here".into(),
+        AttachChoice::Auto => refusals(refused),
+    }
+}
+
+fn refusals(refused: &[(Attach, HostError)]) -> String {
+    refused
+        .iter()
+        .map(|(attach, error)| format!("{} refused: {error}", attach.name()))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// How much of the verifier's log is kept when it refuses.
+const VERIFIER_LOG: VerifierLogLevel = VerifierLogLevel::DEBUG;

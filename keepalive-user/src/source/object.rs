@@ -1,0 +1,60 @@
+//! The compiled kernel half, and its globals and maps.
+
+use aya::{Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned, maps::Map};
+use keepalive_ebpf::{config::Config, layout::Layout, wire};
+
+use super::{VERIFIER_LOG, error::HostError, layout::KernelTypes};
+use crate::settings::TraceSettings;
+
+/// Built by `cargo xtask build`; build.rs says where it is.
+static OBJECT: &[u8] = include_bytes_aligned!(env!("KATRACE_EBPF_OBJECT"));
+
+/// A type of the wire library in the hands of aya.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Shared<T>(pub T);
+
+/// Per-CPU drops.
+pub type Drops = Shared<wire::Drops>;
+
+// SAFETY: `repr(C)` of integers without padding, `Copy`, any bit pattern valid.
+unsafe impl Pod for Shared<Layout> {}
+// SAFETY: as above; its size is asserted where it is defined.
+unsafe impl Pod for Shared<Config> {}
+// SAFETY: as above.
+unsafe impl Pod for Shared<wire::Drops> {}
+
+/// Creates the maps and sets the globals. Programs are loaded one by one, as they are attached.
+pub fn load(
+    settings: &TraceSettings,
+    types: &KernelTypes,
+    config: &Config,
+    btf: &Btf,
+) -> Result<Ebpf, HostError> {
+    let (layout, config) = (Shared(types.layout), Shared(*config));
+    let log_level: u8 = if settings.verbose {
+        aya_log::Level::Debug as u8
+    } else {
+        0
+    };
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .verifier_log_level(VERIFIER_LOG)
+        .override_global("LAYOUT", &layout, true)
+        .override_global("CONFIG", &config, true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .map_max_entries("EVENTS", settings.ring_bytes)
+        .load(OBJECT)
+        .map_err(|error| HostError::from_load(error, settings.ring_bytes))
+}
+
+/// Takes a map out of the object, so that it outlives the programs.
+pub fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, HostError>
+where
+    T: TryFrom<Map, Error = aya::maps::MapError>,
+{
+    ebpf.take_map(name)
+        .ok_or(HostError::Object(name))?
+        .try_into()
+        .map_err(|source| HostError::Map { map: name, source })
+}

@@ -1,0 +1,90 @@
+//! What can be said before the kernel is asked: privilege, and the clock its ticks run by.
+
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    thread::{CapabilitySet, capabilities},
+    time::{ClockId, clock_getres},
+};
+
+use super::error::HostError;
+
+/// Refuses when a capability that katrace cannot work without is missing.
+pub fn privileges() -> Result<(), HostError> {
+    let held = capabilities(None)
+        .map_err(|errno| HostError::Capabilities(errno.into()))?
+        .effective;
+    let missing = missing_of(held);
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(HostError::Privilege(missing))
+    }
+}
+
+/// Before 5.11 maps count against RLIMIT_MEMLOCK; where it cannot be raised it may not matter.
+pub fn lift_memlock() {
+    let _ = setrlimit(
+        Resource::Memlock,
+        Rlimit {
+            current: None,
+            maximum: None,
+        },
+    );
+}
+
+/// Jiffies per second. The coarse clock advances once a tick, so its resolution is one
+/// (`KTIME_LOW_RES`, kernel/time/posix-timers.c).
+pub fn hz() -> u32 {
+    let tick = clock_getres(ClockId::MonotonicCoarse);
+    let ns = u64::try_from(tick.tv_nsec).unwrap_or(0).max(1);
+    u32::try_from((1_000_000_000 + ns / 2) / ns).unwrap_or(u32::MAX)
+}
+
+/// BPF and PERFMON load and attach; the other two read other users' descriptors in /proc.
+fn missing_of(held: CapabilitySet) -> Vec<&'static str> {
+    let admin = held.contains(CapabilitySet::SYS_ADMIN);
+    let dac = held.contains(CapabilitySet::DAC_OVERRIDE);
+    [
+        ("CAP_BPF", admin || held.contains(CapabilitySet::BPF)),
+        (
+            "CAP_PERFMON",
+            admin || held.contains(CapabilitySet::PERFMON),
+        ),
+        ("CAP_SYS_PTRACE", held.contains(CapabilitySet::SYS_PTRACE)),
+        (
+            "CAP_DAC_READ_SEARCH",
+            dac || held.contains(CapabilitySet::DAC_READ_SEARCH),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, held)| (!held).then_some(name))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_is_missing() {
+        assert_eq!(
+            missing_of(CapabilitySet::empty()),
+            [
+                "CAP_BPF",
+                "CAP_PERFMON",
+                "CAP_SYS_PTRACE",
+                "CAP_DAC_READ_SEARCH"
+            ]
+        );
+        assert_eq!(
+            missing_of(CapabilitySet::SYS_ADMIN | CapabilitySet::DAC_OVERRIDE),
+            ["CAP_SYS_PTRACE"]
+        );
+        assert!(missing_of(CapabilitySet::all()).is_empty());
+    }
+
+    #[test]
+    fn ticks_are_those_of_a_kernel() {
+        assert!([100, 250, 300, 1000].contains(&hz()), "{} Hz", hz());
+    }
+}

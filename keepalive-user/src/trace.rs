@@ -1,0 +1,311 @@
+//! One trace from start to end: the rooms joined.
+
+use std::{
+    collections::VecDeque,
+    future,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant as Later, sleep_until},
+};
+
+use crate::{
+    Error,
+    decode::{self, Clock, Decoded},
+    enrich::{Enricher, Outcome},
+    event::{Lost, Ready},
+    output::Output,
+    settings::TraceSettings,
+    sinks::{Buffers, Screen, Sink},
+    source::Source,
+    summary::Summary,
+};
+
+/// While events come, how often the kernel half is asked what it lost.
+const LOSS_CHECK: Duration = Duration::from_secs(1);
+/// The wall clock may be stepped: the distance to it is taken anew this often.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// Events that may wait for a descriptor pass; past it they go out with what is known.
+const WAITING: usize = 65_536;
+
+/// Runs until the user, the duration or the count ends it.
+pub fn run(settings: &TraceSettings) -> Result<(), Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Internal {
+            operation: "starting",
+            source,
+        })?
+        .block_on(trace(settings))
+}
+
+async fn trace(settings: &TraceSettings) -> Result<(), Error> {
+    let mut stop = Stop::listen()?;
+    let mut source = Source::open(settings)?;
+    let mut output = Output::start().map_err(|source| Error::Internal {
+        operation: "starting the writer",
+        source,
+    })?;
+    let mut pipeline = Pipeline::new(settings, source.attached.hz);
+    // After the hooks: whatever is opened from here on is seen by one of the two.
+    pipeline.enricher.pass();
+    pipeline.ready(&source)?;
+    output.send(&mut pipeline.buffers).await;
+    stop.start_clock(settings);
+
+    let mut broken = false;
+    while !pipeline.is_done() {
+        tokio::select! {
+            biased;
+            () = stop.asked() => break,
+            () = output.ended() => {
+                broken = true;
+                break;
+            }
+            () = at(pipeline.wait_until) => pipeline.retry(),
+            () = at(pipeline.loss_check) => pipeline.check_loss(&source)?,
+            drained = source.drain(|bytes| pipeline.take(bytes)) => {
+                drained?;
+                pipeline.after_batch(&source)?;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = output.send(&mut pipeline.buffers) => {}
+            // A reader that takes nothing must not keep the user from ending this.
+            () = stop.asked() => break,
+        }
+    }
+
+    source.finish(|bytes| pipeline.take(bytes));
+    pipeline.flush();
+    pipeline.finish(&source)?;
+    if broken {
+        // Nobody reads: quiet to the end.
+        pipeline.buffers = Buffers::default();
+    }
+    output
+        .finish(&mut pipeline.buffers)
+        .map_err(|source| Error::Internal {
+            operation: "writing to stdout",
+            source,
+        })
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(Later::from_std(moment)).await,
+        None => future::pending().await,
+    }
+}
+
+/// What ends a trace from outside.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// From the start, so that a signal during attaching is not lost.
+    fn listen() -> Result<Self, Error> {
+        let on = |kind| {
+            signal(kind).map_err(|source| Error::Internal {
+                operation: "listening for signals",
+                source,
+            })
+        };
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+            deadline: None,
+        })
+    }
+
+    /// The duration counts from the first record.
+    fn start_clock(&mut self, settings: &TraceSettings) {
+        self.deadline = settings
+            .duration
+            .and_then(|duration| Instant::now().checked_add(duration));
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = at(self.deadline) => {}
+        }
+    }
+}
+
+/// Bytes in, text out.
+struct Pipeline {
+    hz: u32,
+    clock: Clock,
+    clock_taken: Instant,
+    enricher: Enricher,
+    sink: Sink,
+    buffers: Buffers,
+    summary: Summary,
+    /// Events left to print.
+    left: Option<u64>,
+    /// Events behind one whose owner the next pass will tell, in order.
+    waiting: VecDeque<Decoded>,
+    wait_until: Option<Instant>,
+    loss_check: Option<Instant>,
+    began: Instant,
+}
+
+impl Pipeline {
+    fn new(settings: &TraceSettings, hz: u32) -> Self {
+        Self {
+            hz,
+            clock: Clock::now(),
+            clock_taken: Instant::now(),
+            enricher: Enricher::new(&settings.filters),
+            sink: Sink::new(settings.output, Screen::of_stdout()),
+            buffers: Buffers::default(),
+            summary: Summary::default(),
+            left: settings.count,
+            waiting: VecDeque::new(),
+            wait_until: None,
+            loss_check: None,
+            began: Instant::now(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn ready(&mut self, source: &Source) -> Result<(), Error> {
+        let attached = &source.attached;
+        let mut missing = attached.missing.clone();
+        missing.push("noticed: this version does not watch who receives the error".into());
+        let ready = Ready {
+            time: self.clock.time(),
+            version: env!("CARGO_PKG_VERSION"),
+            kernel: rustix::system::uname()
+                .release()
+                .to_string_lossy()
+                .into_owned(),
+            attach: attached.attach,
+            attach_reason: attached.reason.clone(),
+            hooks: attached.hooks.clone(),
+            missing,
+        };
+        self.sink
+            .ready(&ready, &mut self.buffers)
+            .map_err(formatting)
+    }
+
+    /// One record of the ring.
+    fn take(&mut self, bytes: &[u8]) {
+        match decode::record(bytes, &self.clock, self.hz) {
+            Ok(decoded) if self.waiting.is_empty() => self.offer(decoded),
+            Ok(decoded) => self.waiting.push_back(decoded),
+            Err(_) => self.summary.undecodable(1),
+        }
+    }
+
+    fn offer(&mut self, decoded: Decoded) {
+        let outcome = self.enricher.enrich(decoded);
+        self.settle(outcome);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Event(event) => {
+                if self.is_done() {
+                    return;
+                }
+                self.summary.event(&event);
+                // Into memory: it cannot fail.
+                let _ = self.sink.event(&event, &mut self.buffers);
+                if let Some(left) = &mut self.left {
+                    *left -= 1;
+                }
+            }
+            Outcome::Unwanted => {}
+            Outcome::Wait(decoded, until) => {
+                self.waiting.push_front(decoded);
+                self.wait_until = Some(until);
+            }
+        }
+    }
+
+    /// The next pass may run: what waited for it goes on.
+    fn retry(&mut self) {
+        self.wait_until = None;
+        while self.wait_until.is_none()
+            && let Some(decoded) = self.waiting.pop_front()
+        {
+            self.offer(decoded);
+        }
+    }
+
+    fn after_batch(&mut self, source: &Source) -> Result<(), Error> {
+        if self.waiting.len() > WAITING {
+            self.flush();
+        }
+        if self.clock_taken.elapsed() > CLOCK_CHECK {
+            self.clock = Clock::now();
+            self.clock_taken = Instant::now();
+        }
+        match self.loss_check {
+            Some(due) if Instant::now() >= due => self.check_loss(source)?,
+            Some(_) => {}
+            None => self.loss_check = Some(Instant::now() + LOSS_CHECK),
+        }
+        Ok(())
+    }
+
+    /// Says what the kernel half could not deliver since it was last asked.
+    fn check_loss(&mut self, source: &Source) -> Result<(), Error> {
+        self.loss_check = None;
+        let dropped = source.dropped()?;
+        let count = dropped.lost.saturating_sub(self.summary.lost);
+        if count > 0 {
+            self.summary.lost(count);
+            let lost = Lost {
+                time: self.clock.time(),
+                count,
+            };
+            self.sink
+                .lost(&lost, &mut self.buffers)
+                .map_err(formatting)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that waits goes out with what is known by now.
+    fn flush(&mut self) {
+        self.wait_until = None;
+        if !self.waiting.is_empty() {
+            self.enricher.pass();
+        }
+        while let Some(decoded) = self.waiting.pop_front() {
+            let outcome = self.enricher.enrich_now(decoded);
+            self.settle(outcome);
+        }
+    }
+
+    fn finish(&mut self, source: &Source) -> Result<(), Error> {
+        self.check_loss(source)?;
+        self.summary.duration_ms =
+            u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.sink
+            .summary(&self.summary, &mut self.buffers)
+            .map_err(formatting)
+    }
+}
+
+fn formatting(source: std::io::Error) -> Error {
+    Error::Internal {
+        operation: "formatting a record",
+        source,
+    }
+}
