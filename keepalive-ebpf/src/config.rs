@@ -34,10 +34,10 @@ pub struct Config {
     /// Bit numbers of `enum sock_flags`.
     pub sock_dead: u32,
     pub sock_keepopen: u32,
-    /// How many arguments `inet_csk_accept` takes: its return value follows them.
-    pub accept_args: u32,
     /// 1 when a hook on `tcp_write_err` itself says which deaths are timeouts.
     pub write_err_hooked: u32,
+    /// How many arguments `inet_csk_accept` takes: its return value follows them.
+    pub accept_args: u32,
 }
 
 impl Config {
@@ -53,8 +53,8 @@ impl Config {
         hz: 0,
         sock_dead: 0,
         sock_keepopen: 0,
-        accept_args: 0,
         write_err_hooked: 0,
+        accept_args: 0,
     };
 }
 

@@ -17,7 +17,7 @@ use crate::{
     enrich::{Enricher, Outcome},
     event::{Lost, Ready},
     output::Output,
-    settings::TraceSettings,
+    settings::{Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
     source::Source,
     summary::Summary,
@@ -166,7 +166,7 @@ impl Pipeline {
             clock: Clock::now(),
             clock_taken: Instant::now(),
             enricher: Enricher::new(&settings.filters),
-            sink: Sink::new(settings.output, Screen::of_stdout()),
+            sink: Sink::new(settings.output, screen(settings.output)),
             buffers: Buffers::default(),
             summary: Summary::default(),
             left: settings.count,
@@ -300,6 +300,14 @@ impl Pipeline {
         self.sink
             .summary(&self.summary, &mut self.buffers)
             .map_err(formatting)
+    }
+}
+
+/// Only a table is drawn for a screen, and finding the local time zone takes a while.
+fn screen(format: Format) -> Screen {
+    match format {
+        Format::Table => Screen::of_stdout(),
+        Format::Json | Format::JsonPretty | Format::Csv => Screen::plain(),
     }
 }
 

@@ -21,6 +21,7 @@ const WANTED: &[Wanted] = &[
     Wanted::Struct("cgroup_subsys_state"),
     Wanted::Struct("kernfs_node"),
     Wanted::Enum("sock_flags"),
+    Wanted::Func("tcp_keepalive_timer"),
     Wanted::Func("inet_csk_accept"),
     Wanted::Func("tcp_write_err"),
 ];
@@ -34,6 +35,8 @@ pub struct KernelTypes {
     pub accept_args: Option<u32>,
     /// `tcp_write_err` is a function of its own, not inlined.
     pub has_write_err: bool,
+    /// BTF of the functions that trampolines are attached to.
+    pub functions: Vec<u8>,
 }
 
 impl KernelTypes {
@@ -56,6 +59,7 @@ impl KernelTypes {
             sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
             accept_args: btf.arguments("inet_csk_accept"),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
+            functions: btf.functions_only(),
         })
     }
 }

@@ -15,7 +15,7 @@ mod preflight;
 use std::os::fd::AsRawFd;
 
 use aya::{
-    Btf, Ebpf, VerifierLogLevel,
+    Btf, Ebpf, EbpfLoader, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::Config;
@@ -68,9 +68,16 @@ impl Source {
     pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
         preflight::privileges()?;
         preflight::lift_memlock();
-        let types = KernelTypes::of_this_kernel()?;
+        // aya's loader reads all of BTF when it is made; meanwhile the other CPU reads ours.
+        let (loader, types) = std::thread::scope(|scope| {
+            let loader = scope.spawn(object::loader);
+            (loader.join(), KernelTypes::of_this_kernel())
+        });
+        let types = types?;
+        let mut loader = loader.ok();
         filters::check(settings, &types)?;
-        let btf = Btf::from_sys_fs().map_err(HostError::TrampolineBtf)?;
+        let btf = Btf::parse(&types.functions, Endianness::default())
+            .map_err(HostError::TrampolineBtf)?;
 
         let candidates: &[Attach] = match &settings.attach {
             AttachChoice::Auto => &[Attach::Fentry, Attach::Kprobe, Attach::Tracepoint],
@@ -78,7 +85,7 @@ impl Source {
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
         for attach in candidates {
-            match Self::open_with(*attach, settings, &types, &btf) {
+            match Self::open_with(*attach, settings, &types, &btf, loader.take()) {
                 Ok(mut source) => {
                     source.attached.reason = reason(settings.attach, &refused);
                     return Ok(source);
@@ -99,6 +106,7 @@ impl Source {
         settings: &TraceSettings,
         types: &KernelTypes,
         btf: &Btf,
+        loader: Option<EbpfLoader<'_>>,
     ) -> Result<Self, HostError> {
         let mut config = Config {
             hz: preflight::hz(),
@@ -113,7 +121,12 @@ impl Source {
         let write_err = types.has_write_err && attach != Attach::Tracepoint;
         config.write_err_hooked = u32::from(write_err);
 
-        let mut ebpf = object::load(settings, types, &config, btf)?;
+        let mut ebpf = object::load(
+            loader.unwrap_or_else(object::loader),
+            settings,
+            types,
+            &config,
+        )?;
         if settings.verbose {
             log::start(&mut ebpf)?;
         }
@@ -131,7 +144,7 @@ impl Source {
         attached.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
         attach::raw_tracepoint(&mut ebpf, "lifetime_set_state", "inet_sock_set_state")?;
         attached.hooks.connect = Some("sock:inet_sock_set_state".into());
-        attached.accept(&mut ebpf, btf);
+        attached.accept(attach::accept(&mut ebpf, btf), settings.verbose);
         attached.reset(&mut ebpf);
         attach::raw_tracepoint(&mut ebpf, "death_set_state", "inet_sock_set_state")?;
         attached.hooks.death = Some("sock:inet_sock_set_state".into());
@@ -204,13 +217,18 @@ impl Source {
 
 impl Attached {
     /// Optional: without it accepted sockets are found by the descriptor scan.
-    fn accept(&mut self, ebpf: &mut Ebpf, btf: &Btf) {
-        match attach::accept(ebpf, btf) {
+    fn accept(&mut self, result: Result<(), HostError>, verbose: bool) {
+        match result {
             Ok(()) => self.hooks.accept = Some("fexit inet_csk_accept".into()),
-            Err(error) => self.missing.push(format!(
-                "accept: no trampoline allowed ({error}); accepted sockets are found by scanning \
-                 descriptors"
-            )),
+            Err(error) => {
+                if verbose && let Some(log) = error.verifier_log() {
+                    eprintln!("katrace: {error}\n{log}");
+                }
+                self.missing.push(format!(
+                    "accept: no trampoline allowed ({error}); accepted sockets are found by \
+                     scanning descriptors"
+                ));
+            }
         }
     }
 
@@ -256,6 +274,3 @@ fn refusals(refused: &[(Attach, HostError)]) -> String {
         .collect::<Vec<_>>()
         .join("; ")
 }
-
-/// How much of the verifier's log is kept when it refuses.
-const VERIFIER_LOG: VerifierLogLevel = VerifierLogLevel::DEBUG;

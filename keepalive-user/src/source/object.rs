@@ -1,9 +1,9 @@
 //! The compiled kernel half, and its globals and maps.
 
-use aya::{Btf, Ebpf, EbpfLoader, Pod, include_bytes_aligned, maps::Map};
+use aya::{Ebpf, EbpfLoader, Pod, VerifierLogLevel, include_bytes_aligned, maps::Map};
 use keepalive_ebpf::{config::Config, layout::Layout, wire};
 
-use super::{VERIFIER_LOG, error::HostError, layout::KernelTypes};
+use super::{error::HostError, layout::KernelTypes};
 use crate::settings::TraceSettings;
 
 /// Built by `cargo xtask build`; build.rs says where it is.
@@ -24,22 +24,28 @@ unsafe impl Pod for Shared<Config> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Drops> {}
 
+/// A loader without BTF of its own: there is nothing to relocate by it.
+pub fn loader<'a>() -> EbpfLoader<'a> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None).verifier_log_level(VerifierLogLevel::DEBUG);
+    loader
+}
+
 /// Creates the maps and sets the globals. Programs are loaded one by one, as they are attached.
 pub fn load(
+    loader: EbpfLoader<'_>,
     settings: &TraceSettings,
     types: &KernelTypes,
     config: &Config,
-    btf: &Btf,
 ) -> Result<Ebpf, HostError> {
     let (layout, config) = (Shared(types.layout), Shared(*config));
-    let log_level: u8 = if settings.verbose {
+    let log_level = if settings.verbose {
         aya_log::Level::Debug as u8
     } else {
         0
     };
-    EbpfLoader::new()
-        .btf(Some(btf))
-        .verifier_log_level(VERIFIER_LOG)
+    let mut loader = loader;
+    loader
         .override_global("LAYOUT", &layout, true)
         .override_global("CONFIG", &config, true)
         .override_global(aya_log::LEVEL, &log_level, true)
