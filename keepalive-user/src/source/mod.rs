@@ -15,7 +15,7 @@ mod preflight;
 use std::os::fd::AsRawFd;
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, Endianness,
+    Btf, Ebpf, Endianness,
     maps::{MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::Config;
@@ -68,13 +68,7 @@ impl Source {
     pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
         preflight::privileges()?;
         preflight::lift_memlock();
-        // aya's loader reads all of BTF when it is made; meanwhile the other CPU reads ours.
-        let (loader, types) = std::thread::scope(|scope| {
-            let loader = scope.spawn(object::loader);
-            (loader.join(), KernelTypes::of_this_kernel())
-        });
-        let types = types?;
-        let mut loader = loader.ok();
+        let types = KernelTypes::of_this_kernel()?;
         filters::check(settings, &types)?;
         let btf = Btf::parse(&types.functions, Endianness::default())
             .map_err(HostError::TrampolineBtf)?;
@@ -85,7 +79,7 @@ impl Source {
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
         for attach in candidates {
-            match Self::open_with(*attach, settings, &types, &btf, loader.take()) {
+            match Self::open_with(*attach, settings, &types, &btf) {
                 Ok(mut source) => {
                     source.attached.reason = reason(settings.attach, &refused);
                     return Ok(source);
@@ -106,7 +100,6 @@ impl Source {
         settings: &TraceSettings,
         types: &KernelTypes,
         btf: &Btf,
-        loader: Option<EbpfLoader<'_>>,
     ) -> Result<Self, HostError> {
         let mut config = Config {
             hz: preflight::hz(),
@@ -121,12 +114,7 @@ impl Source {
         let write_err = types.has_write_err && attach != Attach::Tracepoint;
         config.write_err_hooked = u32::from(write_err);
 
-        let mut ebpf = object::load(
-            loader.unwrap_or_else(object::loader),
-            settings,
-            types,
-            &config,
-        )?;
+        let mut ebpf = object::load(settings, types, &config)?;
         if settings.verbose {
             log::start(&mut ebpf)?;
         }

@@ -2,6 +2,7 @@
 
 use aya::{Ebpf, EbpfLoader, Pod, VerifierLogLevel, include_bytes_aligned, maps::Map};
 use keepalive_ebpf::{config::Config, layout::Layout, wire};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{error::HostError, layout::KernelTypes};
 use crate::settings::TraceSettings;
@@ -24,16 +25,8 @@ unsafe impl Pod for Shared<Config> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Drops> {}
 
-/// A loader without BTF of its own: there is nothing to relocate by it.
-pub fn loader<'a>() -> EbpfLoader<'a> {
-    let mut loader = EbpfLoader::new();
-    loader.btf(None).verifier_log_level(VerifierLogLevel::DEBUG);
-    loader
-}
-
 /// Creates the maps and sets the globals. Programs are loaded one by one, as they are attached.
 pub fn load(
-    loader: EbpfLoader<'_>,
     settings: &TraceSettings,
     types: &KernelTypes,
     config: &Config,
@@ -44,14 +37,38 @@ pub fn load(
     } else {
         0
     };
-    let mut loader = loader;
+    let mut loader = without_files(EbpfLoader::new)?;
     loader
+        .btf(None)
+        .verifier_log_level(VerifierLogLevel::DEBUG)
         .override_global("LAYOUT", &layout, true)
         .override_global("CONFIG", &config, true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries("EVENTS", settings.ring_bytes)
         .load(OBJECT)
         .map_err(|error| HostError::from_load(error, settings.ring_bytes))
+}
+
+/// Runs `make` while no file can be opened.
+///
+/// `EbpfLoader::new` reads and parses the kernel's whole BTF, and nothing asks it not to: most of
+/// the time to the first record and of the memory katrace ever used went there, for relocations
+/// that Rust programs do not have. It takes a BTF that cannot be opened for one that is not there.
+/// Called before any other thread is started.
+fn without_files<T>(make: impl FnOnce() -> T) -> Result<T, HostError> {
+    let failed = |errno: rustix::io::Errno| HostError::Io {
+        operation: "setting RLIMIT_NOFILE",
+        source: errno.into(),
+    };
+    let limit = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(0),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, none).map_err(failed)?;
+    let made = make();
+    setrlimit(Resource::Nofile, limit).map_err(failed)?;
+    Ok(made)
 }
 
 /// Takes a map out of the object, so that it outlives the programs.
