@@ -62,6 +62,8 @@ layout! {
     snd_nxt,
     write_seq,
     segs_in,
+    segs_out,
+    rcv_nxt,
     tcp_mstamp,
     net_inum,
     net_keepalive_time,
@@ -77,6 +79,8 @@ layout! {
     task_group_leader,
     task_start_boottime,
     task_mm,
+    /// Sixteen bytes, NUL-padded.
+    task_comm,
     cgroup_parent_css,
     css_cgroup,
     cgroup_kn,

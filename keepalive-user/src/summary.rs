@@ -16,6 +16,8 @@ pub struct Summary {
     pub lost: u64,
     /// Records that arrived but made no sense.
     pub undecodable: u64,
+    /// Sockets the kernel half had no room to follow; the caller sets it.
+    pub untracked: u64,
     /// Events whose socket had no known owner.
     pub unknown_owner: u64,
     /// From the first hook attached to the last record, in milliseconds; the caller sets it.

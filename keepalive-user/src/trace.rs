@@ -267,6 +267,7 @@ impl Pipeline {
     fn check_loss(&mut self, source: &Source) -> Result<(), Error> {
         self.loss_check = None;
         let dropped = source.dropped()?;
+        self.summary.untracked = dropped.untracked;
         let count = dropped.lost.saturating_sub(self.summary.lost);
         if count > 0 {
             self.summary.lost(count);

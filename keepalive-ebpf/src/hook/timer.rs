@@ -2,8 +2,8 @@
 //!
 //! `tcp_keepalive_timer` (net/ipv4/tcp_timer.c) is the only place that sends keepalive probes, and
 //! the compiler cannot inline it: it is called through `timer_list.function`. Its expiry alone is no
-//! probe, it also rearms, so `icsk_probes_out` is compared before and after. Three ways lead here,
-//! and all of them run the same code:
+//! probe, it also rearms, so the socket is compared before and after. Three ways lead here, and all
+//! of them run the same code:
 //!
 //! - fentry/fexit on `tcp_keepalive_timer`;
 //! - kprobe/kretprobe on it;
@@ -36,7 +36,11 @@ struct Expiry {
     /// When TCP last handled a segment of the socket, before the timer refreshes that stamp.
     mstamp_us: u64,
     jiffies: u32,
+    heard: u32,
     probes_out: u32,
+    segs_out: u32,
+    write_seq: u32,
+    rcv_nxt: u32,
 }
 
 #[map]
@@ -111,7 +115,11 @@ fn enter(timer: Timer) {
     expiry.timer = timer.0;
     expiry.mstamp_us = sock.mstamp_us();
     expiry.jiffies = jiffies();
+    expiry.heard = sock.heard();
     expiry.probes_out = sock.probes_out();
+    expiry.segs_out = sock.segs_out();
+    expiry.write_seq = sock.write_seq();
+    expiry.rcv_nxt = sock.rcv_nxt();
 }
 
 #[inline(never)]
@@ -128,41 +136,62 @@ fn leave() {
         return;
     }
     let state = sock.state();
-    if state == state::CLOSE || state == state::LISTEN || !sock.is_keepopen() {
-        return;
-    }
-
-    let counted = sock.probes_out() != expiry.probes_out;
-    let heard = sock.heard();
     let mut tracked = track::get(sock);
     if let Some(tracked) = tracked.as_deref_mut()
         && tracked.unanswered > 0
-        && (heard.wrapping_sub(tracked.probe_jiffies) as i32) >= 0
+        && (sock.heard().wrapping_sub(tracked.probe_jiffies) as i32) >= 0
     {
         answered(sock, state, expiry, tracked);
     }
-    if counted || probe_was_congested(sock, expiry, heard) {
-        probe(sock, state, tracked.is_some(), counted);
-    } else if is_stalled(sock, expiry, heard) {
+    if was_probed(sock, expiry) {
+        probe(sock, state, expiry, tracked.is_some());
+    } else if is_stalled(sock, state, expiry) {
         let moment = Moment::of(kind::STALLED, state, sock);
         emit::event(&moment, sock, tracked.as_deref());
     }
 }
 
-/// A probe was built: `TcpExtTCPKeepAlive` has risen by one.
+/// A probe was built in this expiry: exactly then `TcpExtTCPKeepAlive` has risen by one.
+///
+/// Neither end of the expiry holds the socket's lock, so other CPUs may have touched the socket on
+/// either side of it: switched `SO_KEEPALIVE` off, taken the answer (which clears
+/// `icsk_probes_out`), reset the connection. A segment must have left; and either the count of
+/// probes has risen, or keepalive was due and no data moved, so that the segment can only be the
+/// probe. The latter also covers a probe that the device refused, which the kernel does not count
+/// as unanswered.
 #[inline(always)]
-fn probe(sock: Sock, state: u8, is_tracked: bool, counted: bool) {
+fn was_probed(sock: Sock, expiry: &Expiry) -> bool {
+    if sock.segs_out() == expiry.segs_out {
+        return false;
+    }
+    let probes_out = sock.probes_out();
+    if probes_out != expiry.probes_out && probes_out != 0 {
+        return true;
+    }
+    was_due(sock, expiry)
+        && sock.write_seq() == expiry.write_seq
+        && sock.rcv_nxt() == expiry.rcv_nxt
+        && sock.snd_una() == expiry.write_seq
+}
+
+#[inline(always)]
+fn probe(sock: Sock, state: u8, expiry: &Expiry, is_tracked: bool) {
     let tracked = if is_tracked {
         track::get(sock)
     } else {
         track::get_or_begin(sock)
     };
     let mut moment = Moment::of(kind::PROBE, state, sock);
+    let counted = moment.unanswered != expiry.probes_out;
     moment.sent = sock.has_route();
+    moment.unanswered = expiry.probes_out + 1;
     if let Some(tracked) = tracked {
-        if counted {
-            tracked.unanswered += 1;
+        // Probes before katrace began are in the kernel's count only; past 255 only ours is right.
+        let ours = tracked.unanswered + u32::from(counted);
+        if ours > moment.unanswered {
+            moment.unanswered = ours;
         }
+        tracked.unanswered = moment.unanswered;
         tracked.probe_ns = now_ns();
         tracked.probe_jiffies = jiffies();
         tracked.segs_in = sock.segs_in();
@@ -170,19 +199,8 @@ fn probe(sock: Sock, state: u8, is_tracked: bool, counted: bool) {
         if inode != 0 {
             tracked.inode = inode;
         }
-        // Probes before katrace began are in the kernel's count only; past 255 only ours is right.
-        if tracked.unanswered < moment.unanswered {
-            tracked.unanswered = moment.unanswered;
-        }
-        moment.unanswered = tracked.unanswered;
-        if !counted {
-            moment.unanswered += 1;
-        }
         emit::event(&moment, sock, Some(tracked));
     } else {
-        if !counted {
-            moment.unanswered += 1;
-        }
         emit::event(&moment, sock, None);
     }
 }
@@ -218,29 +236,20 @@ fn round_trip(sock: Sock, expiry: &Expiry, tracked: &Tracked) -> u32 {
     }
 }
 
-/// Local congestion: the probe was built, but the device refused it, so the kernel did not count
-/// it in `icsk_probes_out` and tries again after `TCP_RESOURCE_PROBE_INTERVAL`, half a second.
-#[inline(always)]
-fn probe_was_congested(sock: Sock, expiry: &Expiry, heard: u32) -> bool {
-    let wait = sock.keepalive_expires().wrapping_sub(jiffies());
-    let half = config!(hz) / 2;
-    wait <= half
-        && wait + 2 >= half
-        && sock.snd_una() == sock.write_seq()
-        && was_due(sock, expiry, heard)
-}
-
 /// Keepalive was due, but data is unacknowledged, and the kernel suspends probes until it is.
 #[inline(always)]
-fn is_stalled(sock: Sock, expiry: &Expiry, heard: u32) -> bool {
+fn is_stalled(sock: Sock, state: u8, expiry: &Expiry) -> bool {
+    if state == state::CLOSE || state == state::LISTEN || !sock.is_keepopen() {
+        return false;
+    }
     // While a process has the socket locked the timer only comes again in HZ/20.
     let wait = sock.keepalive_expires().wrapping_sub(jiffies());
-    wait > config!(hz) / 20 && sock.snd_una() != sock.write_seq() && was_due(sock, expiry, heard)
+    wait > config!(hz) / 20 && sock.snd_una() != sock.write_seq() && was_due(sock, expiry)
 }
 
 /// The peer had been silent for the idle time when the timer expired.
 #[inline(always)]
-fn was_due(sock: Sock, expiry: &Expiry, heard: u32) -> bool {
-    let idle = expiry.jiffies.wrapping_sub(heard);
+fn was_due(sock: Sock, expiry: &Expiry) -> bool {
+    let idle = expiry.jiffies.wrapping_sub(expiry.heard);
     (idle as i32) >= 0 && idle >= sock.keepidle(sock.net())
 }

@@ -1,11 +1,9 @@
 //! The task that is running, where that is the task that acts: connect, accept, close.
 
-use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_get_current_task,
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
 use keepalive_ebpf::wire::COMM_LEN;
 
-use crate::mem::read;
+use crate::mem::{field, read, read_16};
 
 /// A thread group, with the start time without which a pid is no identity.
 #[repr(C)]
@@ -38,11 +36,14 @@ impl Task {
             return None;
         }
         let leader = read!(task, task_group_leader);
-        Some(Self {
+        let mut current = Self {
             start_ns: read!(leader, task_start_boottime),
             tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
             reserved: 0,
-            comm: bpf_get_current_comm().unwrap_or([0; COMM_LEN]),
-        })
+            comm: [0; COMM_LEN],
+        };
+        // The process's name; threads may have names of their own.
+        read_16(leader, field!(task_comm), &mut current.comm);
+        Some(current)
     }
 }

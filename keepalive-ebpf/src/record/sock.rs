@@ -135,6 +135,17 @@ impl Sock {
         read!(self.0, segs_in) as u32
     }
 
+    /// Segments sent since the connection began; wraps.
+    #[inline(always)]
+    pub fn segs_out(self) -> u32 {
+        read!(self.0, segs_out) as u32
+    }
+
+    #[inline(always)]
+    pub fn rcv_nxt(self) -> u32 {
+        read!(self.0, rcv_nxt) as u32
+    }
+
     /// Microseconds, `CLOCK_MONOTONIC`: when TCP last handled a segment of this socket.
     #[inline(always)]
     pub fn mstamp_us(self) -> u64 {

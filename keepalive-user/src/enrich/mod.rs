@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_secs(30);
 const FRESH_COST: u32 = 200;
 /// One process's descriptors are read again no sooner than this.
 const PROCESS_GAP: Duration = Duration::from_millis(200);
-/// Owners remembered beside the table before a pass clears them.
+/// What is remembered beside the table before a pass clears it.
 const OWNERS: usize = 65_536;
 
 /// What became of an event.
@@ -49,9 +49,11 @@ pub struct Enricher {
     pids: Vec<u32>,
     comms: Option<crate::settings::CommGlobs>,
     table: Table,
+    /// Descriptors of processes read one by one since the last pass.
+    recent: Table,
     /// Owners already worked out, by inode; gone with the next pass.
     owners: HashMap<u64, Arc<Owner>>,
-    /// Processes read one by one since the last pass, and when.
+    /// When those processes were read.
     read: HashMap<u32, Instant>,
     /// Sockets that no descriptor showed in the last pass.
     absent: HashSet<u64>,
@@ -65,6 +67,7 @@ impl Enricher {
             pids: filters.pids.clone(),
             comms: filters.comms.clone(),
             table: Table::default(),
+            recent: Table::default(),
             owners: HashMap::new(),
             read: HashMap::new(),
             absent: HashSet::new(),
@@ -77,6 +80,7 @@ impl Enricher {
     pub fn pass(&mut self) {
         let began = Instant::now();
         self.table = Table::of_all_processes();
+        self.recent = Table::default();
         self.owners.clear();
         self.read.clear();
         let ended = Instant::now();
@@ -173,7 +177,7 @@ impl Enricher {
     fn refresh(&mut self) {
         let fresh = FRESH.max(self.cost * FRESH_COST);
         let stale = self.passed.is_none_or(|passed| passed.elapsed() > fresh);
-        if stale || self.owners.len() >= OWNERS {
+        if stale || self.owners.len().max(self.recent.len()) >= OWNERS {
             self.absent.clear();
             self.pass();
         }
@@ -186,33 +190,38 @@ impl Enricher {
         }
     }
 
+    fn holders(&self, inode: u64) -> impl Iterator<Item = (&Known, u32)> {
+        self.table.holders(inode).chain(self.recent.holders(inode))
+    }
+
     /// The holders that descriptor tables show.
     fn look_up(&mut self, inode: u64, evidence: Option<&Evidence>) -> Option<Arc<Owner>> {
-        let mut known: Vec<&Known> = self.table.holders(inode).map(|(known, _)| known).collect();
-        known.dedup_by_key(|known| known.pid);
-        // The one the kernel saw at work is the likeliest to be using it; then whoever was found
-        // first.
+        let mut known: Vec<(&Known, u32)> = self.holders(inode).collect();
+        // A process read again stands in both tables.
+        known.sort_unstable_by_key(|(known, fd)| (known.pid, *fd));
+        known.dedup_by_key(|(known, fd)| (known.pid, *fd));
+        // The one the kernel saw at work is the likeliest to be using it; else the lowest pid, which
+        // of a family of processes is mostly the oldest.
         let actor = evidence
             .filter(|evidence| evidence.act != Act::Close)
             .and_then(|evidence| {
                 known
                     .iter()
-                    .find(|known| known.is(evidence))
-                    .map(|known| (evidence.act, *known))
+                    .find(|(known, _)| known.is(evidence))
+                    .map(|(known, _)| (evidence.act, *known))
             });
         let (from, user) = match actor {
             Some((Act::Accept, known)) => (OwnerFrom::Accept, known),
             Some((_, known)) => (OwnerFrom::Connect, known),
-            None => (OwnerFrom::Scan, *known.first()?),
+            None => (OwnerFrom::Scan, known.first()?.0),
         };
         let owner = Arc::new(Owner {
             process: Some(user.process()),
-            holders: self
-                .table
-                .holders(inode)
+            holders: known
+                .iter()
                 .map(|(known, fd)| Holder {
                     process: known.process(),
-                    fd: Some(fd),
+                    fd: Some(*fd),
                 })
                 .collect(),
             from: Some(from),
@@ -232,7 +241,7 @@ impl Enricher {
             return false;
         }
         self.read.insert(pid, now);
-        self.table.read_process(pid)
+        self.recent.read_process(pid)
     }
 
     /// Nobody holds it any more: the last that is known to have.
@@ -240,7 +249,7 @@ impl Enricher {
         let seen = decoded
             .socket
             .inode
-            .and_then(|inode| self.table.holders(inode).next())
+            .and_then(|inode| self.holders(inode).next())
             .map(|(known, _)| known.process());
         let process = decoded.evidence.as_ref().map(process).or(seen);
         let from = process.as_ref().map(|_| OwnerFrom::Last);

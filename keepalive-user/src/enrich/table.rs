@@ -67,6 +67,11 @@ impl Table {
         found
     }
 
+    /// How many descriptors it knows.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The holders of a socket, by process and descriptor.
     pub fn holders(&self, inode: u64) -> impl Iterator<Item = (&Known, u32)> {
         let first = self.entries.partition_point(|entry| entry.inode < inode);

@@ -108,11 +108,15 @@ pub(super) fn summary(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
     if summary.others != Counts::default() {
         row("(others)", &summary.others, to)?;
     }
-    writeln!(
+    write!(
         to,
         "lost: {} records · owner unknown: {} events · undecodable: {} records",
         summary.lost, summary.unknown_owner, summary.undecodable
-    )
+    )?;
+    if summary.untracked > 0 {
+        write!(to, " · not followed: {} sockets", summary.untracked)?;
+    }
+    writeln!(to)
 }
 
 fn row(name: &str, counts: &Counts, to: &mut Vec<u8>) -> io::Result<()> {

@@ -72,12 +72,13 @@ impl Serialize for SummaryRecord<'_> {
             total,
             lost,
             undecodable,
+            untracked,
             unknown_owner,
             duration_ms,
             others,
             ..
         } = self.0;
-        let mut map = to.serialize_struct("summary", 14)?;
+        let mut map = to.serialize_struct("summary", 15)?;
         map.serialize_field("event", "summary")?;
         map.serialize_field("probes", &total.probes)?;
         map.serialize_field("answered", &total.answered)?;
@@ -89,6 +90,7 @@ impl Serialize for SummaryRecord<'_> {
         map.serialize_field("lost", lost)?;
         map.serialize_field("unknown_owner", unknown_owner)?;
         map.serialize_field("undecodable", undecodable)?;
+        map.serialize_field("untracked", untracked)?;
         map.serialize_field("duration_ms", duration_ms)?;
         map.serialize_field("timeouts_by_cause", &Causes(total))?;
         map.serialize_field("processes", &Processes(self.0))?;
