@@ -1,0 +1,23 @@
+//! `cargo xtask`: builds both halves of katrace, and boots, tests and shows them.
+
+mod apt;
+mod build;
+mod cache;
+mod cli;
+mod host;
+mod initramfs;
+mod kernels;
+mod proc;
+mod progress;
+mod qemu;
+mod test;
+mod toolchain;
+mod version;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
