@@ -1,0 +1,22 @@
+//! The laboratory: private network namespaces, the processes that own sockets in them, the
+//! kernel's own counters, and katrace itself as a process under observation.
+
+pub mod actor;
+pub mod cgroup;
+pub mod counters;
+pub mod crowd;
+pub mod link;
+pub mod netns;
+pub mod output;
+pub mod pair;
+pub mod programs;
+pub mod scene;
+pub mod time;
+pub mod tracer;
+
+pub use actor::{Actor, Sock};
+pub use counters::Counters;
+pub use netns::Netns;
+pub use pair::Pair;
+pub use scene::Scene;
+pub use tracer::{Katrace, Record, Start, Stopped, Tracer};

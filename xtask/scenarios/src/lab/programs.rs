@@ -1,0 +1,57 @@
+//! Which BPF programs a process holds, and which of them the kernel still has.
+
+use std::{collections::BTreeSet, fs};
+
+use anyhow::{Context, Result};
+use aya::programs::loaded_programs;
+
+/// The ids behind the descriptors of a process. Other tools' programs never enter the question.
+pub fn held_by(pid: u32) -> Result<BTreeSet<u32>> {
+    Ok(described(pid)?
+        .iter()
+        .filter_map(|text| number(text, "prog_id:"))
+        .map(|id| id as u32)
+        .collect())
+}
+
+/// How often the kernel skipped the programs of a process because another was running.
+pub fn skipped(pid: u32) -> Result<u64> {
+    Ok(described(pid)?
+        .iter()
+        .filter_map(|text| number(text, "recursion_misses:"))
+        .sum())
+}
+
+/// What the kernel says of each descriptor that is a program.
+fn described(pid: u32) -> Result<Vec<String>> {
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        // A descriptor may close between the listing and the reading.
+        let Ok(text) = fs::read_to_string(entry?.path()) else {
+            continue;
+        };
+        if text.contains("prog_jited:") {
+            programs.push(text);
+        }
+    }
+    Ok(programs)
+}
+
+fn number(text: &str, name: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+pub fn still_loaded(ids: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
+    let mut left = BTreeSet::new();
+    for program in loaded_programs() {
+        let id = program.context("list the loaded BPF programs")?.id();
+        if ids.contains(&id) {
+            left.insert(id);
+        }
+    }
+    Ok(left)
+}

@@ -1,0 +1,273 @@
+//! katrace as a process: started, listened to, stopped.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use super::{
+    output::{ended, joined, read_all},
+    time::{in_guest, wait_until},
+};
+
+/// The binary under test and how it is to attach.
+#[derive(Clone)]
+pub struct Katrace {
+    pub path: PathBuf,
+    pub backend: String,
+}
+
+/// What came of a start: a tracer, or the sentence with which this host refuses.
+pub enum Start {
+    Ready(Tracer),
+    Refused(String),
+}
+
+/// Shared between the thread that reads and those that wait; never changed once read.
+pub type Record = Arc<Value>;
+
+pub struct Tracer {
+    child: Child,
+    heard: Arc<Mutex<Heard>>,
+    stdout: Option<JoinHandle<Result<()>>>,
+    stderr: Option<JoinHandle<String>>,
+    /// From the start of the process to its `ready` record.
+    pub ready_after: Duration,
+}
+
+#[derive(Default)]
+struct Heard {
+    first_at: Option<Instant>,
+    records: Vec<Record>,
+    /// The same by namespace: a dozen scenarios look for their own many times a second.
+    by_netns: HashMap<u64, Vec<Record>>,
+}
+
+pub struct Stopped {
+    pub status: ExitStatus,
+    pub records: Vec<Record>,
+    pub stderr: String,
+}
+
+impl Katrace {
+    /// `katrace --attach <backend> <args>` with nothing decided about its pipes.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .args(["--attach", &self.backend])
+            .args(args)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `-o json` with these arguments and returns once it is ready or has refused.
+    pub fn start<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Start> {
+        let began = Instant::now();
+        let mut child = self
+            .command(["-o", "json"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {}", self.path.display()))?;
+        let stdout = child.stdout.take().context("katrace without stdout")?;
+        let stderr = child.stderr.take();
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let hearing = Arc::clone(&heard);
+        let mut tracer = Tracer {
+            child,
+            heard,
+            stdout: Some(std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines() {
+                    let line = line?;
+                    let record = serde_json::from_str(&line)
+                        .with_context(|| format!("not a JSON record: {line}"))?;
+                    locked(&hearing).add(record);
+                }
+                Ok(())
+            })),
+            stderr: Some(read_all(stderr)),
+            ready_after: Duration::ZERO,
+        };
+        let limit = began + Duration::from_secs(if in_guest() { 60 } else { 20 });
+        let mut ended = false;
+        let begun = wait_until(limit, || {
+            ended = !matches!(tracer.child.try_wait(), Ok(None));
+            ended || tracer.lock().first_at.is_some()
+        });
+        if ended {
+            let stopped = tracer.finish()?;
+            return match stopped.status.code() {
+                Some(3) => Ok(Start::Refused(reason(&stopped.stderr))),
+                _ => bail!(
+                    "katrace ended at its start, {}\n{}",
+                    stopped.status,
+                    stopped.stderr
+                ),
+            };
+        }
+        ensure!(begun, "katrace said nothing for {:.0?}", began.elapsed());
+        let (at, first) = {
+            let heard = tracer.lock();
+            heard
+                .first_at
+                .zip(heard.records.first().cloned())
+                .context("no first record")?
+        };
+        tracer.ready_after = at.duration_since(began);
+        ensure!(
+            first["event"] == "ready",
+            "the first record is not `ready`: {first}"
+        );
+        Ok(Start::Ready(tracer))
+    }
+}
+
+impl Heard {
+    fn add(&mut self, record: Value) {
+        self.first_at.get_or_insert_with(Instant::now);
+        let record = Arc::new(record);
+        if let Some(netns) = record["netns"].as_u64() {
+            self.by_netns
+                .entry(netns)
+                .or_default()
+                .push(Arc::clone(&record));
+        }
+        self.records.push(record);
+    }
+}
+
+impl Start {
+    /// For a tracer whose backend is known to work here.
+    pub fn ready(self) -> Result<Tracer> {
+        match self {
+            Self::Ready(tracer) => Ok(tracer),
+            Self::Refused(reason) => bail!("katrace refused to start: {reason}"),
+        }
+    }
+}
+
+impl Tracer {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Every record so far.
+    pub fn records(&self) -> Vec<Record> {
+        self.lock().records.clone()
+    }
+
+    /// Every record so far of this namespace.
+    pub fn records_in(&self, netns: u64) -> Vec<Record> {
+        self.lock()
+            .by_netns
+            .get(&netns)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.pid().try_into()?);
+        kill(pid, signal).with_context(|| format!("{signal} to katrace"))
+    }
+
+    /// SIGTERM, then everything it had left to say.
+    pub fn stop(self) -> Result<Stopped> {
+        self.signal(Signal::SIGTERM)?;
+        self.finish()
+    }
+
+    /// Waits for an end that was already asked for.
+    fn finish(mut self) -> Result<Stopped> {
+        let status = ended(&mut self.child, 15).context("katrace did not end in time")?;
+        if let Some(reader) = self.stdout.take() {
+            reader
+                .join()
+                .map_err(|_| anyhow!("the thread that reads katrace died"))??;
+        }
+        let stderr = self
+            .stderr
+            .take()
+            .map(joined)
+            .transpose()?
+            .unwrap_or_default();
+        let records = std::mem::take(&mut self.lock().records);
+        Ok(Stopped {
+            status,
+            records,
+            stderr,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        locked(&self.heard)
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // Both fail only when the process is already gone, which is the aim.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Stopped {
+    pub fn count(&self, event: &str) -> u64 {
+        self.records
+            .iter()
+            .filter(|record| record["event"] == event)
+            .count() as u64
+    }
+
+    /// What the `lost` lines add up to.
+    pub fn lost(&self) -> u64 {
+        self.records
+            .iter()
+            .filter(|record| record["event"] == "lost")
+            .fold(0, |sum, record| sum + record["count"].as_u64().unwrap_or(0))
+    }
+
+    /// The last record, after a clean end.
+    pub fn summary(&self) -> Result<&Record> {
+        ensure!(
+            self.status.code() == Some(0),
+            "katrace ended with {}",
+            self.status
+        );
+        let last = self.records.last().context("katrace printed nothing")?;
+        ensure!(
+            last["event"] == "summary",
+            "the last record is not the summary: {last}"
+        );
+        Ok(last)
+    }
+}
+
+fn locked(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first line that states a reason; the rest is advice or a verifier's log.
+fn reason(stderr: &str) -> String {
+    let mut lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    lines.next().unwrap_or("no reason given").to_owned()
+}

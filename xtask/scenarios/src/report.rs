@@ -1,0 +1,97 @@
+//! One line a scenario, and the score at the end.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow};
+use nix::sys::utsname::uname;
+
+pub struct Report {
+    kernel: String,
+    score: Mutex<Score>,
+}
+
+#[derive(Default)]
+struct Score {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+impl Report {
+    pub fn new() -> Result<Self> {
+        let kernel = uname()?
+            .release()
+            .to_str()
+            .context("a kernel release in UTF-8")?
+            .to_owned();
+        Ok(Self {
+            kernel,
+            score: Mutex::default(),
+        })
+    }
+
+    /// Runs one scenario and reports how it went.
+    pub fn judge(&self, backend: &str, name: &str, run: impl FnOnce() -> Result<()>) {
+        let began = Instant::now();
+        // A scenario that panics is one failure, not the end of the list.
+        match catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
+            Ok(()) => {
+                let _guard = self.count(|score| score.passed += 1);
+                self.line(backend, name, "passed", began, "");
+            }
+            Err(error) => self.failed(backend, name, began, &error),
+        }
+    }
+
+    pub fn failed(&self, backend: &str, name: &str, began: Instant, error: &anyhow::Error) {
+        let _guard = self.count(|score| score.failed += 1);
+        let text = format!("{error:#}");
+        let mut lines = text.lines();
+        self.line(
+            backend,
+            name,
+            "FAILED",
+            began,
+            lines.next().unwrap_or_default(),
+        );
+        for line in lines {
+            println!("    {line}");
+        }
+    }
+
+    pub fn skipped(&self, backend: &str, name: &str, reason: &str) {
+        let _guard = self.count(|score| score.skipped += 1);
+        self.line(backend, name, "skipped", Instant::now(), reason);
+    }
+
+    /// Prints the score; true when nothing failed.
+    pub fn finish(self) -> bool {
+        let score = self
+            .score
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        println!(
+            "{} passed, {} failed, {} skipped",
+            score.passed, score.failed, score.skipped
+        );
+        score.failed == 0
+    }
+
+    /// The guard keeps the lines of one scenario together.
+    fn count(&self, add: impl FnOnce(&mut Score)) -> std::sync::MutexGuard<'_, Score> {
+        let mut score = self.score.lock().unwrap_or_else(PoisonError::into_inner);
+        add(&mut score);
+        score
+    }
+
+    fn line(&self, backend: &str, name: &str, verdict: &str, began: Instant, reason: &str) {
+        let seconds = began.elapsed().as_secs_f32();
+        let kernel = &self.kernel;
+        let line = format!("RESULT {kernel} {backend} {name} {verdict} {seconds:.1}s {reason}");
+        println!("{}", line.trim_end());
+    }
+}

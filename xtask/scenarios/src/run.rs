@@ -1,0 +1,205 @@
+//! Runs the list for each backend and keeps the score.
+
+use std::{path::PathBuf, thread, time::Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use crate::{
+    lab::{Katrace, Start, Tracer, crowd::Crowd},
+    report::Report,
+    scenarios::{ALL, Kind, Prepare, Scenario},
+};
+
+/// What was asked for on the command line.
+pub struct Plan {
+    pub path: PathBuf,
+    pub backends: Vec<String>,
+    pub only: Vec<String>,
+}
+
+pub fn run(plan: &Plan) -> Result<bool> {
+    let chosen: Vec<&Scenario> = ALL
+        .iter()
+        .filter(|scenario| plan.only.is_empty() || plan.only.iter().any(|o| o == scenario.name))
+        .collect();
+    for name in &plan.only {
+        ensure!(
+            ALL.iter().any(|scenario| scenario.name == name),
+            "no scenario is named {name}"
+        );
+    }
+    let report = Report::new()?;
+    let mut working = Vec::new();
+    for backend in &plan.backends {
+        let katrace = Katrace {
+            path: plan.path.clone(),
+            backend: backend.clone(),
+        };
+        match probe(&katrace) {
+            Ok(None) => {
+                working.push(backend.as_str());
+                Round {
+                    katrace: &katrace,
+                    chosen: &chosen,
+                    report: &report,
+                }
+                .run();
+            }
+            Ok(Some(reason)) => skip(&chosen, backend, &reason, &report),
+            Err(error) => report.failed(backend, "attach", Instant::now(), &error),
+        }
+    }
+    let auto = Katrace {
+        path: plan.path.clone(),
+        backend: "auto".to_owned(),
+    };
+    for scenario in &chosen {
+        if let Kind::Once(run) = scenario.kind {
+            report.judge("auto", scenario.name, || run(&auto));
+        }
+    }
+    if working.is_empty() {
+        report.failed(
+            "all",
+            "attach",
+            Instant::now(),
+            &anyhow!("no backend works on this kernel"),
+        );
+    }
+    Ok(report.finish())
+}
+
+/// `Some(reason)` where this kernel refuses the backend.
+fn probe(katrace: &Katrace) -> Result<Option<String>> {
+    match katrace.start(["-e", "probe"])? {
+        Start::Ready(tracer) => {
+            tracer.stop()?.summary()?;
+            Ok(None)
+        }
+        Start::Refused(reason) => Ok(Some(reason)),
+    }
+}
+
+fn skip(chosen: &[&Scenario], backend: &str, reason: &str, report: &Report) {
+    for scenario in chosen {
+        if !matches!(scenario.kind, Kind::Once(_)) {
+            report.skipped(backend, scenario.name, reason);
+        }
+    }
+}
+
+/// One backend.
+struct Round<'a> {
+    katrace: &'a Katrace,
+    chosen: &'a [&'a Scenario],
+    report: &'a Report,
+}
+
+impl Round<'_> {
+    fn run(&self) {
+        // First, while nothing else keeps the machine busy: some of these are about time.
+        for scenario in self.chosen {
+            if let Kind::Alone(run) = scenario.kind {
+                self.judge(scenario, || run(self.katrace));
+            }
+        }
+        self.together();
+        let mut crowd = None;
+        for scenario in self.chosen {
+            if let Kind::Load(run) = scenario.kind {
+                self.judge(scenario, || {
+                    let crowd = match &mut crowd {
+                        Some(crowd) => crowd,
+                        None => crowd.insert(Crowd::gather()?),
+                    };
+                    run(self.katrace, crowd)
+                });
+            }
+        }
+    }
+
+    /// Everything that may overlap: prepared at once, then played under one tracer.
+    fn together(&self) {
+        let shared: Vec<_> = self
+            .chosen
+            .iter()
+            .filter_map(|scenario| match scenario.kind {
+                Kind::Shared(prepare) => Some((*scenario, prepare)),
+                _ => None,
+            })
+            .collect();
+        thread::scope(|scope| {
+            for scenario in self.chosen {
+                if let Kind::Beside(run) = scenario.kind {
+                    scope.spawn(move || self.judge(scenario, || run(self.katrace)));
+                }
+            }
+            if !shared.is_empty() {
+                self.under_one_tracer(&shared);
+            }
+        });
+    }
+
+    fn under_one_tracer(&self, shared: &[(&Scenario, Prepare)]) {
+        let prepared: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = shared
+                .iter()
+                .map(|(scenario, prepare)| (scenario, scope.spawn(prepare)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|(scenario, thread)| (scenario, thread.join()))
+                .collect()
+        });
+        let tracer = match self.katrace.start(["-e", "all"]).and_then(Start::ready) {
+            Ok(tracer) => tracer,
+            Err(error) => {
+                for (scenario, _) in shared {
+                    self.judge(scenario, || Err(anyhow!("{error:#}")));
+                }
+                return;
+            }
+        };
+        thread::scope(|scope| {
+            for (scenario, act) in prepared {
+                let tracer = &tracer;
+                scope.spawn(move || {
+                    self.judge(scenario, || {
+                        let act = act.map_err(|_| anyhow!("the preparation died"))?;
+                        act.and_then(|act| act(tracer))
+                    });
+                });
+            }
+        });
+        self.report
+            .judge(&self.katrace.backend, "shared-summary", || adds_up(tracer));
+    }
+
+    fn judge(&self, scenario: &Scenario, run: impl FnOnce() -> Result<()>) {
+        self.report.judge(&self.katrace.backend, scenario.name, run);
+    }
+}
+
+/// The summary counts what was printed, and nothing of so little was lost.
+fn adds_up(tracer: Tracer) -> Result<()> {
+    let stopped = tracer.stop()?;
+    let summary = stopped.summary()?;
+    for (name, event) in [
+        ("probes", "probe"),
+        ("answered", "answered"),
+        ("stalled", "stalled"),
+        ("timeouts", "timeout"),
+        ("resets", "reset"),
+    ] {
+        let said = summary[name]
+            .as_u64()
+            .with_context(|| format!("no `{name}` in {summary}"))?;
+        let shown = stopped.count(event);
+        ensure!(
+            said == shown,
+            "`{name}` is {said} in the summary, {shown} lines were printed"
+        );
+    }
+    ensure!(summary["lost"] == 0, "lost records: {summary}");
+    Ok(())
+}

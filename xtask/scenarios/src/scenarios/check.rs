@@ -1,0 +1,200 @@
+//! What every event of a socket must say, and the shapes that several scenarios share.
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    lab::{Record, Scene, Sock, scene::event_time, time::slack_ms},
+    protocol::Keepalive,
+};
+
+/// tcp_keepalive_time, _intvl and _probes of a fresh namespace.
+const DEFAULTS: (u32, u32, u32) = (7200, 75, 9);
+
+/// The evidence a scenario allows for the owner.
+pub type Evidence = &'static [&'static str];
+pub const CONNECTED: Evidence = &["connect"];
+pub const ACCEPTED: Evidence = &["accept", "scan"];
+pub const SCANNED: Evidence = &["scan"];
+
+/// One field, compared exactly.
+pub fn field(event: &Value, name: &str, wanted: impl Into<Value>) -> Result<()> {
+    let wanted = wanted.into();
+    ensure!(
+        event[name] == wanted,
+        "`{name}` is {}, {wanted} was due, in {event}",
+        event[name]
+    );
+    Ok(())
+}
+
+pub fn number(event: &Value, name: &str) -> Result<u64> {
+    event[name]
+        .as_u64()
+        .with_context(|| format!("`{name}` is not a number in {event}"))
+}
+
+/// A delay between `least` and `most` ms, the upper end stretched by the machine's slack.
+pub fn delay(event: &Value, name: &str, least: u64, most: u64) -> Result<()> {
+    let found = number(event, name)?;
+    let most = most + slack_ms();
+    // One tick below: the kernel counts in jiffies of up to 10 ms.
+    ensure!(
+        found + 10 >= least && found <= most,
+        "`{name}` is {found}, {least} to {most} was due"
+    );
+    Ok(())
+}
+
+/// Every field that does not depend on the kind of event.
+pub fn common(scene: &Scene, event: &Value, sock: &Sock, evidence: Evidence) -> Result<()> {
+    let (local, remote) = (
+        sock.local.ip().to_canonical(),
+        sock.remote.ip().to_canonical(),
+    );
+    field(
+        event,
+        "family",
+        if remote.is_ipv4() { "ipv4" } else { "ipv6" },
+    )?;
+    field(event, "laddr", local.to_string())?;
+    field(event, "raddr", remote.to_string())?;
+    field(event, "lport", sock.local.port())?;
+    field(event, "rport", sock.remote.port())?;
+    field(event, "netns", scene.pair.ours.inode)?;
+    field(event, "inode", sock.inode)?;
+    owner(event, sock, evidence)?;
+    settings(event, sock.keepalive)?;
+    // A peer that has yet to answer the first SYN was never heard.
+    if event["state"] == "SYN_SENT" {
+        field(event, "silence_ms", Value::Null)?;
+    } else {
+        number(event, "silence_ms")?;
+    }
+    let at = event_time(event)?;
+    ensure!(
+        event["time"]
+            .as_str()
+            .is_some_and(|text| text.ends_with('Z')),
+        "`time` is not UTC"
+    );
+    ensure!(
+        at >= scene.began && at <= Timestamp::now(),
+        "`time` lies outside the scenario: {at}"
+    );
+    Ok(())
+}
+
+fn owner(event: &Value, sock: &Sock, evidence: Evidence) -> Result<()> {
+    field(event, "pid", sock.pid)?;
+    field(event, "comm", sock.comm.as_str())?;
+    let holder = json!({"pid": sock.pid, "comm": sock.comm, "fd": sock.fd});
+    let owners = event["owners"].as_array().context("`owners` is no list")?;
+    ensure!(
+        owners.contains(&holder),
+        "`owners` lacks {holder} in {event}"
+    );
+    let from = event["owner_from"].as_str().unwrap_or("null");
+    ensure!(
+        evidence.contains(&from),
+        "`owner_from` is {from}, one of {evidence:?} was due"
+    );
+    Ok(())
+}
+
+pub fn settings(event: &Value, keepalive: Option<Keepalive>) -> Result<()> {
+    let wanted = keepalive.unwrap_or_default();
+    field(
+        event,
+        "keepidle_ms",
+        wanted.idle_s.unwrap_or(DEFAULTS.0) * 1000,
+    )?;
+    field(
+        event,
+        "keepintvl_ms",
+        wanted.intvl_s.unwrap_or(DEFAULTS.1) * 1000,
+    )?;
+    field(event, "keepcnt", wanted.cnt.unwrap_or(DEFAULTS.2))?;
+    field(
+        event,
+        "user_timeout_ms",
+        wanted.user_timeout_ms.unwrap_or(0),
+    )
+}
+
+/// How a connection must end.
+pub struct Death {
+    pub cause: &'static str,
+    pub state: &'static str,
+    pub evidence: Evidence,
+}
+
+impl Death {
+    pub fn of(cause: &'static str) -> Self {
+        Self {
+            cause,
+            state: "ESTABLISHED",
+            evidence: CONNECTED,
+        }
+    }
+}
+
+/// Waits for the one `timeout` of a socket and checks all its events; returns the timeout.
+pub fn dies(scene: &Scene, sock: &Sock, seconds: u64, death: &Death) -> Result<Record> {
+    let timeout = scene.wait_for(sock, "timeout", seconds, |_| true)?;
+    let events = scene.events(sock);
+    for event in &events {
+        common(scene, event, sock, death.evidence)?;
+        field(event, "state", death.state)?;
+    }
+    let deaths = events
+        .iter()
+        .filter(|event| event["event"] == "timeout")
+        .count();
+    ensure!(deaths == 1, "{deaths} `timeout` events of one socket");
+    let last = events.iter().rfind(is_kernel_event);
+    ensure!(
+        last == Some(&timeout),
+        "an event follows the timeout: {last:?}"
+    );
+    field(&timeout, "cause", death.cause)?;
+    field(&timeout, "errno", "ETIMEDOUT")?;
+    Ok(timeout)
+}
+
+/// `noticed` is an event of the process and may follow a death.
+fn is_kernel_event(event: &&Record) -> bool {
+    event["event"] != "noticed"
+}
+
+/// Checks that the probes of a socket form whole runs: each begins at 1 and counts up, and each
+/// but the last one was answered. Returns the length of the last run.
+pub fn last_run(events: &[Record]) -> Result<u64> {
+    let mut run = 0;
+    // An answer that comes first belongs to a probe from before the observation.
+    let first = events.iter().position(|event| event["event"] == "probe");
+    let events = &events[first.unwrap_or(events.len())..];
+    for event in events {
+        match event["event"].as_str() {
+            Some("probe") => {
+                let probe = number(event, "probe")?;
+                ensure!(probe == run + 1, "probe {probe} follows probe {run}");
+                run = probe;
+            }
+            Some("answered") => {
+                field(event, "unanswered", run)?;
+                run = 0;
+            }
+            Some(_) => {}
+            None => bail!("a record without `event`: {event}"),
+        }
+    }
+    Ok(run)
+}
+
+/// Every probe was handed, or not handed, to the IP layer.
+pub fn probes_sent(events: &[Record], sent: bool) -> Result<()> {
+    let mut probes = events.iter().filter(|event| event["event"] == "probe");
+    probes.try_for_each(|probe| field(probe, "sent", sent))
+}

@@ -1,0 +1,102 @@
+//! Address families, and one 5-tuple that exists twice.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use anyhow::{Result, ensure};
+
+use super::{
+    Act,
+    check::{self, CONNECTED, Death},
+    on,
+};
+use crate::{
+    lab::{
+        Actor, Pair, Scene,
+        pair::{OURS4, PEER4, PEER6},
+    },
+    protocol::Keepalive,
+};
+
+const PORT: u16 = 7004;
+const FROM_PORT: u16 = 41_000;
+
+pub fn ipv6() -> Result<Act> {
+    dies_at(SocketAddr::from((PEER6, PORT)), "kat-v6")
+}
+
+pub fn v4_mapped() -> Result<Act> {
+    let mapped = match PEER4 {
+        std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
+        std::net::IpAddr::V6(address) => address,
+    };
+    dies_at(SocketAddr::from((mapped, PORT)), "kat-mapped")
+}
+
+/// `check::common` asks for the family on the wire and for its notation of the addresses.
+fn dies_at(to: SocketAddr, name: &'static str) -> Result<Act> {
+    let pair = Pair::new()?;
+    let listener = pair.listen(PORT)?;
+    Ok(on(pair, move |scene| {
+        let mut actor = Actor::start(&scene.pair.ours, name)?;
+        let sock = actor.connect(to, Some(Keepalive::new(1, 1, 2)))?;
+        ensure!(sock.local.is_ipv6(), "the socket is not of AF_INET6");
+        ensure!(
+            sock.remote.ip() != Ipv6Addr::UNSPECIFIED,
+            "the socket is not connected"
+        );
+        scene.pair.vanish()?;
+        let timeout = check::dies(scene, &sock, 4, &Death::of("keepalive"))?;
+        check::field(&timeout, "unanswered", 2)?;
+        let events = scene.events(&sock);
+        check::probes_sent(&events, true)?;
+        let run = check::last_run(&events)?;
+        ensure!(run == 2, "{run} probes before the timeout, 2 were due");
+        drop(listener);
+        Ok(())
+    }))
+}
+
+pub fn other_netns() -> Result<Act> {
+    let (pair, second) = (Pair::new()?, Pair::new()?);
+    let listeners = (pair.listen(PORT)?, second.listen(PORT)?);
+    Ok(Box::new(move |tracer| {
+        let dying = Scene::open(tracer, &pair)?;
+        let living = Scene::open(tracer, &second)?;
+        let told = told_apart(&dying, &living)
+            .and_then(|()| dying.truth())
+            .and_then(|()| living.truth())
+            .map_err(|error| living.explain(dying.explain(error)));
+        drop(listeners);
+        told
+    }))
+}
+
+fn told_apart(dying: &Scene, living: &Scene) -> Result<()> {
+    let (from, to) = (
+        SocketAddr::from((OURS4, FROM_PORT)),
+        SocketAddr::from((PEER4, PORT)),
+    );
+    let settings = Some(Keepalive::new(1, 1, 2));
+    let mut actors = (
+        Actor::start(&dying.pair.ours, "kat-here")?,
+        Actor::start(&living.pair.ours, "kat-there")?,
+    );
+    let here = actors.0.connect_from(Some(from), to, settings)?;
+    let there = actors.1.connect_from(Some(from), to, settings)?;
+    ensure!(
+        (here.local, here.remote) == (there.local, there.remote),
+        "two 5-tuples, not one"
+    );
+    dying.pair.vanish()?;
+    check::dies(dying, &here, 4, &Death::of("keepalive"))?;
+    living.wait_for(&there, "answered", 4, |_| true)?;
+    drop(actors);
+    let events = living.events(&there);
+    ensure!(
+        !events.iter().any(|event| event["event"] == "timeout"),
+        "the living one timed out"
+    );
+    events
+        .iter()
+        .try_for_each(|event| check::common(living, event, &there, CONNECTED))
+}
