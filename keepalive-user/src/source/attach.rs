@@ -1,7 +1,9 @@
 //! Loading the kernel half's programs and attaching them, by trying.
 
+use std::sync::OnceLock;
+
 use aya::{
-    Btf, Ebpf,
+    Btf, BtfError, Ebpf, Endianness,
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 
@@ -12,20 +14,46 @@ use crate::event::Attach;
 pub const KEEPALIVE: &str = "tcp_keepalive_timer";
 const WRITE_ERR: &str = "tcp_write_err";
 
+/// The kernel's functions by their numbers in BTF, read when first needed, by whoever needs them.
+pub struct Functions<'a> {
+    bytes: &'a [u8],
+    read: OnceLock<Result<Btf, BtfError>>,
+}
+
+impl<'a> Functions<'a> {
+    pub const fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            read: OnceLock::new(),
+        }
+    }
+
+    /// What aya loads trampolines by.
+    pub fn read(&self) -> Result<&Btf, HostError> {
+        self.read
+            .get_or_init(|| Btf::parse(self.bytes, Endianness::default()))
+            .as_ref()
+            .map_err(|error| HostError::TrampolineBtf(error.to_string()))
+    }
+}
+
 /// Attaches both ends of the keepalive timer. The exit first: an exit without its entry is ignored,
 /// and an entry without its exit would go unseen.
-pub fn keepalive(ebpf: &mut Ebpf, attach: Attach, btf: Option<&Btf>) -> Result<(), HostError> {
-    match (attach, btf) {
-        (Attach::Fentry, Some(btf)) => {
-            fexit(ebpf, "keepalive_fexit", KEEPALIVE, btf)?;
-            fentry(ebpf, "keepalive_fentry", KEEPALIVE, btf)
+pub fn keepalive(
+    ebpf: &mut Ebpf,
+    attach: Attach,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
+    match attach {
+        Attach::Fentry => {
+            fexit(ebpf, "keepalive_fexit", KEEPALIVE, functions)?;
+            fentry(ebpf, "keepalive_fentry", KEEPALIVE, functions)
         }
-        (Attach::Fentry, None) => Err(HostError::Object("BTF of this kernel to attach fentry by")),
-        (Attach::Kprobe, _) => {
+        Attach::Kprobe => {
             kprobe(ebpf, "keepalive_kretprobe", KEEPALIVE)?;
             kprobe(ebpf, "keepalive_kprobe", KEEPALIVE)
         }
-        (Attach::Tracepoint, _) => {
+        Attach::Tracepoint => {
             raw_tracepoint(ebpf, "keepalive_expire_exit", "timer_expire_exit")?;
             raw_tracepoint(ebpf, "keepalive_expire_entry", "timer_expire_entry")
         }
@@ -33,16 +61,20 @@ pub fn keepalive(ebpf: &mut Ebpf, attach: Attach, btf: Option<&Btf>) -> Result<(
 }
 
 /// Attaches to `tcp_write_err` itself.
-pub fn write_err(ebpf: &mut Ebpf, attach: Attach, btf: Option<&Btf>) -> Result<(), HostError> {
-    match (attach, btf) {
-        (Attach::Fentry, Some(btf)) => fentry(ebpf, "write_err_fentry", WRITE_ERR, btf),
-        _ => kprobe(ebpf, "write_err_kprobe", WRITE_ERR),
+pub fn write_err(
+    ebpf: &mut Ebpf,
+    attach: Attach,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
+    match attach {
+        Attach::Fentry => fentry(ebpf, "write_err_fentry", WRITE_ERR, functions),
+        Attach::Kprobe | Attach::Tracepoint => kprobe(ebpf, "write_err_kprobe", WRITE_ERR),
     }
 }
 
 /// Attaches to the return of accept.
-pub fn accept(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), HostError> {
-    fexit(ebpf, "accept_fexit", "inet_csk_accept", btf)
+pub fn accept(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<(), HostError> {
+    fexit(ebpf, "accept_fexit", "inet_csk_accept", functions)
 }
 
 /// Attaches a program to a tracepoint, without tracefs.
@@ -59,10 +91,15 @@ pub fn raw_tracepoint(
         .map_err(|source| attaching(name, source))
 }
 
-fn fentry(ebpf: &mut Ebpf, name: &'static str, function: &str, btf: &Btf) -> Result<(), HostError> {
+fn fentry(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    function: &str,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
     let program: &mut FEntry = find(ebpf, name)?;
     program
-        .load(function, btf)
+        .load(function, functions.read()?)
         .map_err(|source| loading(name, source))?;
     program
         .attach()
@@ -70,10 +107,15 @@ fn fentry(ebpf: &mut Ebpf, name: &'static str, function: &str, btf: &Btf) -> Res
         .map_err(|source| attaching(name, source))
 }
 
-fn fexit(ebpf: &mut Ebpf, name: &'static str, function: &str, btf: &Btf) -> Result<(), HostError> {
+fn fexit(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    function: &str,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
     let program: &mut FExit = find(ebpf, name)?;
     program
-        .load(function, btf)
+        .load(function, functions.read()?)
         .map_err(|source| loading(name, source))?;
     program
         .attach()

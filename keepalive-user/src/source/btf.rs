@@ -115,16 +115,29 @@ impl Btf {
 
         let mut btf = Self {
             strings,
-            types: vec![0],
+            // More than there are: types average some thirty bytes.
+            types: Vec::with_capacity((end - start) / 16),
             wanted: wanted.iter().map(|wanted| (*wanted, 0)).collect(),
             data,
         };
+        btf.types.push(0);
+        let mut initials = [false; 256];
+        for wanted in wanted {
+            initials[usize::from(wanted.name().as_bytes()[0])] = true;
+        }
         let mut at = start;
         while at < end {
             let id = btf.types.len() as u32;
             let info = btf.info(at).ok_or_else(cut)?;
             btf.types.push(at as u32);
-            btf.note(id, at, info.kind);
+            if matches!(info.kind, kind::STRUCT | kind::ENUM | kind::FUNC) {
+                let name = btf.name_start(at).ok_or_else(cut)?;
+                // The first byte alone turns nearly all of some hundred thousand names away.
+                let initial = btf.data.get(name).ok_or_else(cut)?;
+                if initials[usize::from(*initial)] {
+                    btf.note(id, name, info.kind);
+                }
+            }
             at += TYPE_LEN + info.tail().ok_or(BtfError::Malformed("an unknown kind"))?;
         }
         Ok(btf)
@@ -222,21 +235,10 @@ impl Btf {
         data
     }
 
-    fn note(&mut self, id: u32, at: usize, found: u32) {
-        if !matches!(found, kind::STRUCT | kind::ENUM | kind::FUNC) {
-            return;
-        }
-        let Some(name) = self.name_start(at) else {
-            return;
-        };
+    fn note(&mut self, id: u32, name: usize, found: u32) {
         for index in 0..self.wanted.len() {
             let (wanted, known) = self.wanted[index];
-            // The first byte alone turns nearly all of some hundred thousand names away.
-            let text = wanted.name().as_bytes();
-            if self.data.get(name) == text.first()
-                && known == 0
-                && wanted.kind() == found
-                && self.is_name(name, text)
+            if known == 0 && wanted.kind() == found && self.is_name(name, wanted.name().as_bytes())
             {
                 self.wanted[index].1 = id;
             }

@@ -16,7 +16,7 @@ pub enum HostError {
     #[error(transparent)]
     Btf(#[from] BtfError),
     #[error("cannot read the kernel's BTF for trampolines: {0}")]
-    TrampolineBtf(#[source] aya::BtfError),
+    TrampolineBtf(String),
     #[error("cannot read /proc/kallsyms: {0}")]
     Kallsyms(#[source] io::Error),
     #[error("/proc/kallsyms shows no address for tcp_keepalive_timer")]

@@ -12,10 +12,10 @@ mod log;
 mod object;
 mod preflight;
 
-use std::os::fd::AsRawFd;
+use std::{os::fd::AsRawFd, thread};
 
 use aya::{
-    Btf, Ebpf, Endianness,
+    Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::Config;
@@ -23,7 +23,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 pub use error::HostError;
 
-use self::{layout::KernelTypes, object::Shared};
+use self::{attach::Functions, layout::KernelTypes, object::Shared};
 use crate::{
     event::{Attach, Hooks},
     settings::{AttachChoice, TraceSettings},
@@ -68,24 +68,50 @@ impl Source {
     pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
         preflight::privileges()?;
         preflight::lift_memlock();
-        let types = KernelTypes::of_this_kernel()?;
+        // The two slow readings of the start go side by side.
+        let (types, address) = thread::scope(|scope| {
+            let alone = settings.attach == AttachChoice::Only(Attach::Tracepoint);
+            let address = alone.then(|| scope.spawn(kallsyms::keepalive_timer));
+            let types = KernelTypes::of_this_kernel();
+            (types, address.and_then(|address| address.join().ok()))
+        });
+        let types = types?;
+        let mut address = address;
         filters::check(settings, &types)?;
-        let btf = Btf::parse(&types.functions, Endianness::default())
-            .map_err(HostError::TrampolineBtf)?;
+        // Needed for the first trampoline, after everything else: another CPU reads it until then.
+        let functions = Functions::of(&types.functions);
 
         let candidates: &[Attach] = match &settings.attach {
             AttachChoice::Auto => &[Attach::Fentry, Attach::Kprobe, Attach::Tracepoint],
             AttachChoice::Only(attach) => std::slice::from_ref(attach),
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
-        for attach in candidates {
-            match Self::open_with(*attach, settings, &types, &btf) {
-                Ok(mut source) => {
-                    source.attached.reason = reason(settings.attach, &refused);
-                    return Ok(source);
+        let source = thread::scope(|scope| {
+            scope.spawn(|| functions.read());
+            for attach in candidates {
+                let mut attempt = Attempt {
+                    attach: *attach,
+                    settings,
+                    types: &types,
+                    functions: &functions,
+                    // Trampolines and kprobes can say for sure which deaths are timeouts.
+                    write_err: types.has_write_err && *attach != Attach::Tracepoint,
+                };
+                let mut result = attempt.open(&mut address);
+                if result.is_err() && attempt.write_err {
+                    attempt.write_err = false;
+                    result = attempt.open(&mut address);
                 }
-                Err(error) => refused.push((*attach, error)),
+                match result {
+                    Ok(source) => return Some(source),
+                    Err(error) => refused.push((*attach, error)),
+                }
             }
+            None
+        });
+        if let Some(mut source) = source {
+            source.attached.reason = reason(settings.attach, &refused);
+            return Ok(source);
         }
         if refused.len() == 1
             && let Some((_, only)) = refused.pop()
@@ -93,69 +119,6 @@ impl Source {
             return Err(only);
         }
         Err(HostError::NoBackend(refusals(&refused)))
-    }
-
-    fn open_with(
-        attach: Attach,
-        settings: &TraceSettings,
-        types: &KernelTypes,
-        btf: &Btf,
-    ) -> Result<Self, HostError> {
-        let mut config = Config {
-            hz: preflight::hz(),
-            ..Config::UNSET
-        };
-        types.apply(&mut config);
-        filters::apply(settings, &mut config);
-        if attach == Attach::Tracepoint {
-            config.keepalive_fn = kallsyms::keepalive_timer()?;
-        }
-        // Where it is a symbol, trampolines and kprobes can say for sure which deaths are timeouts.
-        let write_err = types.has_write_err && attach != Attach::Tracepoint;
-        config.write_err_hooked = u32::from(write_err);
-
-        let mut ebpf = object::load(settings, types, &config)?;
-        if settings.verbose {
-            log::start(&mut ebpf)?;
-        }
-        filters::fill(settings, &mut ebpf)?;
-        let mut attached = Attached {
-            attach,
-            reason: String::new(),
-            hooks: Hooks::default(),
-            missing: Vec::new(),
-            hz: config.hz,
-        };
-
-        // Lifetimes first, so that nothing is born unseen; the timer's entry last.
-        attach::raw_tracepoint(&mut ebpf, "lifetime_destroy", "tcp_destroy_sock")?;
-        attached.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
-        attach::raw_tracepoint(&mut ebpf, "lifetime_set_state", "inet_sock_set_state")?;
-        attached.hooks.connect = Some("sock:inet_sock_set_state".into());
-        attached.accept(attach::accept(&mut ebpf, btf), settings.verbose);
-        attached.reset(&mut ebpf);
-        attach::raw_tracepoint(&mut ebpf, "death_set_state", "inet_sock_set_state")?;
-        attached.hooks.death = Some("sock:inet_sock_set_state".into());
-        if write_err {
-            attach::write_err(&mut ebpf, attach, Some(btf))?;
-            attached.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
-        }
-        attach::keepalive(&mut ebpf, attach, Some(btf))?;
-        attached.hooks.keepalive = Some(match attach {
-            Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
-            Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
-            Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
-        });
-
-        let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
-        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
-        let ring = watch(ring, "watching the ring")?;
-        Ok(Self {
-            ebpf: Some(ebpf),
-            ring,
-            drops,
-            attached,
-        })
     }
 
     /// Waits until the ring holds something, then hands every record to `each` until it is empty.
@@ -200,6 +163,82 @@ impl Source {
                 lost: sum.lost + cpu.lost(),
                 untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
             }))
+    }
+}
+
+/// One way of attaching, tried whole.
+struct Attempt<'a> {
+    attach: Attach,
+    settings: &'a TraceSettings,
+    types: &'a KernelTypes,
+    functions: &'a Functions<'a>,
+    /// Also hook `tcp_write_err`, where it is a function of its own.
+    write_err: bool,
+}
+
+impl Attempt<'_> {
+    /// Loads and attaches everything this way, or nothing.
+    fn open(&self, address: &mut Option<Result<u64, HostError>>) -> Result<Source, HostError> {
+        let Self {
+            attach,
+            settings,
+            types,
+            functions,
+            write_err,
+        } = *self;
+        let mut config = Config {
+            hz: preflight::hz(),
+            ..Config::UNSET
+        };
+        types.apply(&mut config);
+        filters::apply(settings, &mut config);
+        if attach == Attach::Tracepoint {
+            config.keepalive_fn = address.take().unwrap_or_else(kallsyms::keepalive_timer)?;
+        }
+        config.write_err_hooked = u32::from(write_err);
+
+        let mut ebpf = object::load(settings, types, &config)?;
+        if settings.verbose {
+            log::start(&mut ebpf)?;
+        }
+        filters::fill(settings, &mut ebpf)?;
+        let mut attached = Attached {
+            attach,
+            reason: String::new(),
+            hooks: Hooks::default(),
+            missing: Vec::new(),
+            hz: config.hz,
+        };
+
+        // Lifetimes first, so that nothing is born unseen; the timer's entry last.
+        attach::raw_tracepoint(&mut ebpf, "lifetime_destroy", "tcp_destroy_sock")?;
+        attached.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
+        attach::raw_tracepoint(&mut ebpf, "lifetime_set_state", "inet_sock_set_state")?;
+        attached.hooks.connect = Some("sock:inet_sock_set_state".into());
+        attached.accept(attach::accept(&mut ebpf, functions), settings.verbose);
+        attached.reset(&mut ebpf);
+        attach::raw_tracepoint(&mut ebpf, "death_set_state", "inet_sock_set_state")?;
+        attached.hooks.death = Some("sock:inet_sock_set_state".into());
+        if write_err {
+            attach::write_err(&mut ebpf, attach, functions)?;
+            attached.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
+        }
+        attach::keepalive(&mut ebpf, attach, functions)?;
+        attached.hooks.keepalive = Some(match attach {
+            Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
+            Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
+            Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
+        });
+
+        let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
+        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
+        let ring = watch(ring, "watching the ring")?;
+        Ok(Source {
+            ebpf: Some(ebpf),
+            ring,
+            drops,
+            attached,
+        })
     }
 }
 
