@@ -1,6 +1,6 @@
 //! Loading the kernel half's programs and attaching them, by trying.
 
-use std::sync::OnceLock;
+use std::{collections::HashMap, sync::OnceLock};
 
 use aya::{
     Btf, BtfError, Ebpf, Endianness,
@@ -13,6 +13,24 @@ use crate::event::Attach;
 /// The function whose expiries are watched.
 pub const KEEPALIVE: &str = "tcp_keepalive_timer";
 const WRITE_ERR: &str = "tcp_write_err";
+
+/// The kernel half's programs by name.
+pub struct Programs<'a>(HashMap<&'a str, &'a mut Program>);
+
+impl<'a> Programs<'a> {
+    pub fn of(ebpf: &'a mut Ebpf) -> Self {
+        Self(ebpf.programs_mut().collect())
+    }
+
+    /// Those whose names begin so, for another thread.
+    pub fn split_off(&mut self, prefix: &str) -> Self {
+        Self(
+            self.0
+                .extract_if(|name, _| name.starts_with(prefix))
+                .collect(),
+        )
+    }
+}
 
 /// The kernel's functions by their numbers in BTF, read when first needed, by whoever needs them.
 pub struct Functions<'a> {
@@ -40,50 +58,50 @@ impl<'a> Functions<'a> {
 /// Attaches both ends of the keepalive timer. The exit first: an exit without its entry is ignored,
 /// and an entry without its exit would go unseen.
 pub fn keepalive(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     attach: Attach,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
     match attach {
         Attach::Fentry => {
-            fexit(ebpf, "keepalive_fexit", KEEPALIVE, functions)?;
-            fentry(ebpf, "keepalive_fentry", KEEPALIVE, functions)
+            fexit(programs, "keepalive_fexit", KEEPALIVE, functions)?;
+            fentry(programs, "keepalive_fentry", KEEPALIVE, functions)
         }
         Attach::Kprobe => {
-            kprobe(ebpf, "keepalive_kretprobe", KEEPALIVE)?;
-            kprobe(ebpf, "keepalive_kprobe", KEEPALIVE)
+            kprobe(programs, "keepalive_kretprobe", KEEPALIVE)?;
+            kprobe(programs, "keepalive_kprobe", KEEPALIVE)
         }
         Attach::Tracepoint => {
-            raw_tracepoint(ebpf, "keepalive_expire_exit", "timer_expire_exit")?;
-            raw_tracepoint(ebpf, "keepalive_expire_entry", "timer_expire_entry")
+            raw_tracepoint(programs, "keepalive_expire_exit", "timer_expire_exit")?;
+            raw_tracepoint(programs, "keepalive_expire_entry", "timer_expire_entry")
         }
     }
 }
 
 /// Attaches to `tcp_write_err` itself.
 pub fn write_err(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     attach: Attach,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
     match attach {
-        Attach::Fentry => fentry(ebpf, "write_err_fentry", WRITE_ERR, functions),
-        Attach::Kprobe | Attach::Tracepoint => kprobe(ebpf, "write_err_kprobe", WRITE_ERR),
+        Attach::Fentry => fentry(programs, "write_err_fentry", WRITE_ERR, functions),
+        Attach::Kprobe | Attach::Tracepoint => kprobe(programs, "write_err_kprobe", WRITE_ERR),
     }
 }
 
 /// Attaches to the return of accept.
-pub fn accept(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<(), HostError> {
-    fexit(ebpf, "accept_fexit", "inet_csk_accept", functions)
+pub fn accept(programs: &mut Programs<'_>, functions: &Functions<'_>) -> Result<(), HostError> {
+    fexit(programs, "accept_fexit", "inet_csk_accept", functions)
 }
 
 /// Attaches a program to a tracepoint, without tracefs.
 pub fn raw_tracepoint(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     name: &'static str,
     tracepoint: &str,
 ) -> Result<(), HostError> {
-    let program: &mut RawTracePoint = find(ebpf, name)?;
+    let program: &mut RawTracePoint = find(programs, name)?;
     program.load().map_err(|source| loading(name, source))?;
     program
         .attach(tracepoint)
@@ -92,12 +110,12 @@ pub fn raw_tracepoint(
 }
 
 fn fentry(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     name: &'static str,
     function: &str,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
-    let program: &mut FEntry = find(ebpf, name)?;
+    let program: &mut FEntry = find(programs, name)?;
     program
         .load(function, functions.read()?)
         .map_err(|source| loading(name, source))?;
@@ -108,12 +126,12 @@ fn fentry(
 }
 
 fn fexit(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs<'_>,
     name: &'static str,
     function: &str,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
-    let program: &mut FExit = find(ebpf, name)?;
+    let program: &mut FExit = find(programs, name)?;
     program
         .load(function, functions.read()?)
         .map_err(|source| loading(name, source))?;
@@ -123,8 +141,12 @@ fn fexit(
         .map_err(|source| attaching(name, source))
 }
 
-fn kprobe(ebpf: &mut Ebpf, name: &'static str, function: &str) -> Result<(), HostError> {
-    let program: &mut KProbe = find(ebpf, name)?;
+fn kprobe(
+    programs: &mut Programs<'_>,
+    name: &'static str,
+    function: &str,
+) -> Result<(), HostError> {
+    let program: &mut KProbe = find(programs, name)?;
     program.load().map_err(|source| loading(name, source))?;
     program
         .attach(function, 0)
@@ -132,12 +154,12 @@ fn kprobe(ebpf: &mut Ebpf, name: &'static str, function: &str) -> Result<(), Hos
         .map_err(|source| attaching(name, source))
 }
 
-fn find<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, HostError>
+fn find<'p, T>(programs: &'p mut Programs<'_>, name: &'static str) -> Result<&'p mut T, HostError>
 where
-    &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
+    &'p mut T: TryFrom<&'p mut Program, Error = ProgramError>,
 {
-    ebpf.program_mut(name)
-        .ok_or(HostError::Object(name))?
+    let program = programs.0.get_mut(name).ok_or(HostError::Object(name))?;
+    (&mut **program)
         .try_into()
         .map_err(|source| HostError::Program {
             operation: "finding",

@@ -23,7 +23,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 pub use error::HostError;
 
-use self::{attach::Functions, layout::KernelTypes, object::Shared};
+use self::{
+    attach::{Functions, Programs},
+    layout::KernelTypes,
+    object::Shared,
+};
 use crate::{
     event::{Attach, Hooks},
     settings::{AttachChoice, TraceSettings},
@@ -210,20 +214,18 @@ impl Attempt<'_> {
             hz: config.hz,
         };
 
-        // Lifetimes first, so that nothing is born unseen; the timer's entry last.
-        attach::raw_tracepoint(&mut ebpf, "lifetime_destroy", "tcp_destroy_sock")?;
-        attached.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
-        attach::raw_tracepoint(&mut ebpf, "lifetime_set_state", "inet_sock_set_state")?;
-        attached.hooks.connect = Some("sock:inet_sock_set_state".into());
-        attached.accept(attach::accept(&mut ebpf, functions), settings.verbose);
-        attached.reset(&mut ebpf);
-        attach::raw_tracepoint(&mut ebpf, "death_set_state", "inet_sock_set_state")?;
-        attached.hooks.death = Some("sock:inet_sock_set_state".into());
-        if write_err {
-            attach::write_err(&mut ebpf, attach, functions)?;
-            attached.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
-        }
-        attach::keepalive(&mut ebpf, attach, functions)?;
+        // Loading and attaching is mostly waiting for the kernel: the timer's programs go side by
+        // side with the others.
+        let mut programs = Programs::of(&mut ebpf);
+        let mut timer = programs.split_off("keepalive_");
+        let keepalive = thread::scope(|scope| {
+            let keepalive = scope.spawn(|| attach::keepalive(&mut timer, attach, functions));
+            attached.hook(&mut programs, self)?;
+            keepalive
+                .join()
+                .unwrap_or(Err(HostError::Object("thread to attach the timer by")))
+        });
+        keepalive?;
         attached.hooks.keepalive = Some(match attach {
             Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
@@ -243,6 +245,34 @@ impl Attempt<'_> {
 }
 
 impl Attached {
+    /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
+    fn hook(
+        &mut self,
+        programs: &mut Programs<'_>,
+        attempt: &Attempt<'_>,
+    ) -> Result<(), HostError> {
+        attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
+        self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
+        attach::raw_tracepoint(programs, "lifetime_set_state", "inet_sock_set_state")?;
+        self.hooks.connect = Some("sock:inet_sock_set_state".into());
+        attach::raw_tracepoint(programs, "death_set_state", "inet_sock_set_state")?;
+        self.hooks.death = Some("sock:inet_sock_set_state".into());
+        if attempt.write_err {
+            attach::write_err(programs, attempt.attach, attempt.functions)?;
+            self.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
+        }
+        self.reset(attach::raw_tracepoint(
+            programs,
+            "reset_receive",
+            "tcp_receive_reset",
+        ));
+        self.accept(
+            attach::accept(programs, attempt.functions),
+            attempt.settings.verbose,
+        );
+        Ok(())
+    }
+
     /// Optional: without it accepted sockets are found by the descriptor scan.
     fn accept(&mut self, result: Result<(), HostError>, verbose: bool) {
         match result {
@@ -260,8 +290,8 @@ impl Attached {
     }
 
     /// Optional: without it only resets go unseen.
-    fn reset(&mut self, ebpf: &mut Ebpf) {
-        match attach::raw_tracepoint(ebpf, "reset_receive", "tcp_receive_reset") {
+    fn reset(&mut self, result: Result<(), HostError>) {
+        match result {
             Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
             Err(error) => self.missing.push(format!("reset: {error}")),
         }
