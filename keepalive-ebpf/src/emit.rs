@@ -7,7 +7,8 @@ use aya_ebpf::{
 use keepalive_ebpf::wire::{Drops, Record};
 
 use crate::{
-    filter, log,
+    filter,
+    log::{self, Note},
     record::{self, Moment, Sock},
     track::Tracked,
 };
@@ -35,7 +36,7 @@ pub fn event(moment: &Moment, sock: Sock, tracked: Option<&Tracked>) {
     }
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
         count(usize::from(moment.kind));
-        log::ring_full(moment.kind, sock);
+        log::note(sock, Note::RingFull(moment.kind));
         return;
     };
     // SAFETY: the entry is as large and as aligned as a record, and `fill` writes every field

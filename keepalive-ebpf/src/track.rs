@@ -7,7 +7,8 @@ use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::HashMap};
 use keepalive_ebpf::{config::TRACKED_SOCKETS, wire::owner_from};
 
 use crate::{
-    emit, log,
+    emit,
+    log::{self, Note},
     record::{Sock, Task},
 };
 
@@ -121,6 +122,6 @@ fn begin(sock: Sock, tracked: &Tracked) {
         .is_err()
     {
         emit::count_untracked();
-        log::table_full(sock);
+        log::note(sock, Note::TableFull);
     }
 }

@@ -21,7 +21,7 @@ use keepalive_ebpf::wire::kind;
 use crate::{
     emit,
     hook::timer,
-    log,
+    log::{self, Note},
     mem::config,
     record::{Moment, Sock, state},
     track,
@@ -61,7 +61,7 @@ pub fn death_set_state(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     if !is_timeout(sock, err) {
-        log::other_death(sock, err);
+        log::note(sock, Note::OtherDeath(err));
         return 0;
     }
     let moment = Moment::of(kind::TIMEOUT, ctx.arg::<u32>(1) as u8, sock);

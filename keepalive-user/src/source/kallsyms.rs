@@ -2,18 +2,23 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, Read},
 };
+
+use memchr::memmem;
 
 use super::error::HostError;
 
 const PATH: &str = "/proc/kallsyms";
-const FUNCTION: &[u8] = b"tcp_keepalive_timer";
+/// Between the blank before it and the end of its line: not a part of another name.
+const FUNCTION: &[u8] = b" tcp_keepalive_timer\n";
+/// Bytes asked for at once; the kernel gives a page or so.
+const PIECE: usize = 1 << 16;
 
 /// Where `tcp_keepalive_timer` is.
 pub fn keepalive_timer() -> Result<u64, HostError> {
     let file = File::open(PATH).map_err(HostError::Kallsyms)?;
-    find(BufReader::with_capacity(1 << 16, file))
+    find(file)
         .map_err(HostError::Kallsyms)?
         // A kernel that hides its addresses shows zeros.
         .filter(|address| *address != 0)
@@ -21,21 +26,39 @@ pub fn keepalive_timer() -> Result<u64, HostError> {
 }
 
 /// Lines are `ffffffff8202df70 t tcp_keepalive_timer`, with `\t[module]` behind a module's.
-fn find(mut lines: impl BufRead) -> io::Result<Option<u64>> {
-    let mut line = Vec::with_capacity(128);
+///
+/// Two hundred thousand of them: searched in large pieces, not taken apart one by one.
+fn find(mut file: impl Read) -> io::Result<Option<u64>> {
+    let wanted = memmem::Finder::new(FUNCTION);
+    let mut buffer = vec![0; PIECE];
+    let mut kept = 0;
     loop {
-        line.clear();
-        if lines.read_until(b'\n', &mut line)? == 0 {
+        let read = file.read(&mut buffer[kept..])?;
+        if read == 0 {
             return Ok(None);
         }
-        let mut words = line.trim_ascii_end().splitn(3, |byte| *byte == b' ');
-        let (address, _, name) = (words.next(), words.next(), words.next());
-        if name == Some(FUNCTION) {
-            return Ok(address
-                .and_then(|address| std::str::from_utf8(address).ok())
-                .and_then(|address| u64::from_str_radix(address, 16).ok()));
+        let text = &buffer[..kept + read];
+        if let Some(address) = wanted
+            .find_iter(text)
+            .find_map(|at| address_before(text, at))
+        {
+            return Ok(Some(address));
+        }
+        // The line that was cut is read on.
+        let rest = memchr::memrchr(b'\n', text).unwrap_or(0);
+        kept = text.len() - rest;
+        buffer.copy_within(rest..rest + kept, 0);
+        if kept == buffer.len() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
     }
+}
+
+/// The address at the start of the line whose name begins at `at`.
+fn address_before(text: &[u8], at: usize) -> Option<u64> {
+    let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |end| end + 1);
+    let address = text[line..at].split(|byte| *byte == b' ').next()?;
+    u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()
 }
 
 #[cfg(test)]
@@ -52,5 +75,20 @@ mod tests {
             None
         );
         assert_eq!(find(&b"\n \n x"[..]).unwrap(), None);
+        assert_eq!(find(&b" tcp_keepalive_timer\n"[..]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_line_cut_between_two_reads_is_whole_again() {
+        let text = b"ffffffff82010000 T tcp_connect\nffffffff8202df70 t tcp_keepalive_timer\n";
+        for cut in 0..text.len() {
+            let pieces = text[..cut].chain(&text[cut..]);
+            assert_eq!(
+                find(pieces).unwrap(),
+                Some(0xffff_ffff_8202_df70),
+                "cut at {cut}"
+            );
+        }
+        assert!(find(io::repeat(b'x')).is_err());
     }
 }
