@@ -10,7 +10,7 @@ use crate::{
     filter,
     log::{self, Note},
     record::{self, Moment, Sock},
-    track::Tracked,
+    track,
 };
 
 /// Sized by the user half at load.
@@ -23,14 +23,16 @@ static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
 
 /// Sends the event if the filters want it.
 ///
-/// A function of its own in BPF too: inlined at every hook it would be verified and loaded once
-/// for each.
+/// A function of its own in BPF too: inlined at every hook it would be loaded once for each. It
+/// looks up what is remembered of the socket by itself, so that the verifier meets it in one state,
+/// not in one for each thing a caller may know.
 #[inline(never)]
-pub fn event(moment: &Moment, sock: Sock, tracked: Option<&Tracked>) {
+pub fn event(moment: &Moment, sock: Sock) {
     if !filter::wants_kind(moment.kind) {
         return;
     }
     let ends = sock.ends();
+    let tracked = track::get(sock).map(|tracked| &*tracked);
     if !filter::wants(sock, &ends, tracked) {
         return;
     }

@@ -24,7 +24,6 @@ use crate::{
     log::{self, Note},
     mem::config,
     record::{Moment, Sock, state},
-    track,
 };
 
 /// `ETIMEDOUT` of the generic Linux ABI; the few architectures that differ have no BPF JIT for
@@ -65,7 +64,7 @@ pub fn death_set_state(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let moment = Moment::of(kind::TIMEOUT, ctx.arg::<u32>(1) as u8, sock);
-    emit::event(&moment, sock, track::get(sock).as_deref());
+    emit::event(&moment, sock);
     0
 }
 

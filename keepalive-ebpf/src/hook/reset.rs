@@ -10,7 +10,6 @@ use keepalive_ebpf::wire::kind;
 use crate::{
     emit,
     record::{Moment, Sock, state},
-    track,
 };
 
 #[raw_tracepoint(tracepoint = "tcp_receive_reset")]
@@ -22,6 +21,6 @@ pub fn reset_receive(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let moment = Moment::of(kind::RESET, state, sock);
-    emit::event(&moment, sock, track::get(sock).as_deref());
+    emit::event(&moment, sock);
     0
 }

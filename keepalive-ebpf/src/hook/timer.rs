@@ -41,6 +41,9 @@ struct Expiry {
     segs_out: u32,
     write_seq: u32,
     rcv_nxt: u32,
+    /// The event being sent. Here rather than on the stack, where the verifier would know its bytes
+    /// and walk the sending once for each kind.
+    moment: Moment,
 }
 
 #[map]
@@ -136,19 +139,17 @@ fn leave() {
         return;
     }
     let state = sock.state();
-    let mut tracked = track::get(sock);
-    if let Some(tracked) = tracked.as_deref_mut()
-        && tracked.unanswered > 0
-        && (sock.heard().wrapping_sub(tracked.probe_jiffies) as i32) >= 0
-    {
-        answered(sock, state, expiry, tracked);
+    if was_answered(sock, state, expiry) {
+        emit::event(&expiry.moment, sock);
     }
     if was_probed(sock, expiry) {
-        probe(sock, state, expiry, tracked.is_some());
+        probe(sock, state, expiry);
     } else if is_stalled(sock, state, expiry) {
-        let moment = Moment::of(kind::STALLED, state, sock);
-        emit::event(&moment, sock, tracked.as_deref());
+        expiry.moment = Moment::of(kind::STALLED, state, sock);
+    } else {
+        return;
     }
+    emit::event(&expiry.moment, sock);
 }
 
 /// A probe was built in this expiry: exactly then `TcpExtTCPKeepAlive` has risen by one.
@@ -175,17 +176,12 @@ fn was_probed(sock: Sock, expiry: &Expiry) -> bool {
 }
 
 #[inline(always)]
-fn probe(sock: Sock, state: u8, expiry: &Expiry, is_tracked: bool) {
-    let tracked = if is_tracked {
-        track::get(sock)
-    } else {
-        track::get_or_begin(sock)
-    };
+fn probe(sock: Sock, state: u8, expiry: &mut Expiry) {
     let mut moment = Moment::of(kind::PROBE, state, sock);
     let counted = moment.unanswered != expiry.probes_out;
     moment.sent = sock.has_route();
     moment.unanswered = expiry.probes_out + 1;
-    if let Some(tracked) = tracked {
+    if let Some(tracked) = track::get_or_begin(sock) {
         // Probes before katrace began are in the kernel's count only; past 255 only ours is right.
         let ours = tracked.unanswered + u32::from(counted);
         if ours > moment.unanswered {
@@ -199,27 +195,29 @@ fn probe(sock: Sock, state: u8, expiry: &Expiry, is_tracked: bool) {
         if inode != 0 {
             tracked.inode = inode;
         }
-        emit::event(&moment, sock, Some(tracked));
-    } else {
-        emit::event(&moment, sock, None);
     }
+    expiry.moment = moment;
 }
 
 /// The peer was heard since the last probe. An ACK leaves the timer alone, so the next expiry is
 /// the first that can tell.
 #[inline(always)]
-fn answered(sock: Sock, state: u8, expiry: &Expiry, tracked: &mut Tracked) {
-    let moment = Moment {
+fn was_answered(sock: Sock, state: u8, expiry: &mut Expiry) -> bool {
+    let Some(tracked) = track::get(sock) else {
+        return false;
+    };
+    if tracked.unanswered == 0 || (sock.heard().wrapping_sub(tracked.probe_jiffies) as i32) < 0 {
+        return false;
+    }
+    expiry.moment = Moment {
         kind: kind::ANSWERED,
         state,
         sent: false,
         unanswered: tracked.unanswered,
         rtt_us: round_trip(sock, expiry, tracked),
     };
-    if moment.unanswered >= config!(answered_min) {
-        emit::event(&moment, sock, Some(tracked));
-    }
     tracked.unanswered = 0;
+    expiry.moment.unanswered >= config!(answered_min)
 }
 
 /// Known when exactly one segment has arrived since the probe and none was handled later: then the

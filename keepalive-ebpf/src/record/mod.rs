@@ -11,6 +11,8 @@ use keepalive_ebpf::wire::{NO_RTT, RECORD_SIZE, Record, flag};
 use crate::track::Tracked;
 
 /// What a hook knows beyond the socket itself.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Moment {
     pub kind: u16,
     /// State before the event.

@@ -22,13 +22,10 @@ impl<'a> Programs<'a> {
         Self(ebpf.programs_mut().collect())
     }
 
-    /// Those whose names begin so, for another thread.
-    pub fn split_off(&mut self, prefix: &str) -> Self {
-        Self(
-            self.0
-                .extract_if(|name, _| name.starts_with(prefix))
-                .collect(),
-        )
+    /// Those whose names begin with one of these, for another thread.
+    pub fn split_off(&mut self, prefixes: &[&str]) -> Self {
+        let among = |name: &&str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        Self(self.0.extract_if(|name, _| among(name)).collect())
     }
 }
 

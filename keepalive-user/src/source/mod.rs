@@ -214,18 +214,22 @@ impl Attempt<'_> {
             hz: config.hz,
         };
 
-        // Loading and attaching is mostly waiting for the kernel: the timer's programs go side by
-        // side with the others.
+        // Two threads, since loading and attaching take most of the start. All trampolines in one:
+        // attaching one waits for whatever the kernel verifies meanwhile.
         let mut programs = Programs::of(&mut ebpf);
-        let mut timer = programs.split_off("keepalive_");
-        let keepalive = thread::scope(|scope| {
-            let keepalive = scope.spawn(|| attach::keepalive(&mut timer, attach, functions));
+        let mut trampolines = programs.split_off(&["keepalive_", "accept_"]);
+        let (keepalive, accept) = thread::scope(|scope| {
+            let attaching = scope.spawn(|| {
+                let keepalive = attach::keepalive(&mut trampolines, attach, functions);
+                (keepalive, attach::accept(&mut trampolines, functions))
+            });
             attached.hook(&mut programs, self)?;
-            keepalive
+            attaching
                 .join()
-                .unwrap_or(Err(HostError::Object("thread to attach the timer by")))
-        });
+                .map_err(|_| HostError::Object("thread to attach by"))
+        })?;
         keepalive?;
+        attached.accept(accept, settings.verbose);
         attached.hooks.keepalive = Some(match attach {
             Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
@@ -245,7 +249,7 @@ impl Attempt<'_> {
 }
 
 impl Attached {
-    /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
+    /// Attaches all but the timer and accept. Lifetimes first, so that nothing is born unseen.
     fn hook(
         &mut self,
         programs: &mut Programs<'_>,
@@ -266,10 +270,6 @@ impl Attached {
             "reset_receive",
             "tcp_receive_reset",
         ));
-        self.accept(
-            attach::accept(programs, attempt.functions),
-            attempt.settings.verbose,
-        );
         Ok(())
     }
 
