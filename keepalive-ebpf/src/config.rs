@@ -16,8 +16,6 @@ pub mod filter {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Address of `tcp_keepalive_timer`, for the tracepoint that fires for every timer.
-    pub keepalive_fn: u64,
     /// Id of the cgroup whose sockets, and its descendants', are wanted.
     pub cgroup: u64,
     /// Kinds wanted: bit `1 << kind`.
@@ -43,7 +41,6 @@ pub struct Config {
 impl Config {
     /// Before the user half has set anything.
     pub const UNSET: Self = Self {
-        keepalive_fn: 0,
         cgroup: 0,
         events: 0,
         answered_min: 0,
@@ -68,6 +65,6 @@ pub const CGROUP_DEPTH: u32 = 16;
 pub const TRACKED_SOCKETS: u32 = 65536;
 
 const _: () = {
-    assert!(size_of::<Config>() == 56);
+    assert!(size_of::<Config>() == 48);
     assert!(align_of::<Config>() == 8);
 };

@@ -14,7 +14,7 @@
 
 use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe, map, raw_tracepoint},
-    maps::PerCpuArray,
+    maps::{Array, PerCpuArray},
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
 use keepalive_ebpf::wire::{NO_RTT, kind};
@@ -49,6 +49,11 @@ struct Expiry {
 #[map]
 static EXPIRY: PerCpuArray<Expiry> = PerCpuArray::with_max_entries(1, 0);
 
+/// Address of `tcp_keepalive_timer`, for the tracepoint. A map, since the user half is still
+/// searching for it while it loads the programs.
+#[map]
+static KEEPALIVE_FN: Array<u64> = Array::with_max_entries(1, 0);
+
 #[fentry(function = "tcp_keepalive_timer")]
 pub fn keepalive_fentry(ctx: FEntryContext) -> u32 {
     enter(Timer(ctx.arg(0)));
@@ -78,7 +83,9 @@ pub fn keepalive_kretprobe(_ctx: RetProbeContext) -> u32 {
 #[raw_tracepoint(tracepoint = "timer_expire_entry")]
 pub fn keepalive_expire_entry(ctx: RawTracePointContext) -> i32 {
     let timer = Timer(ctx.arg(0));
-    if timer.function() == config!(keepalive_fn) {
+    if let Some(function) = KEEPALIVE_FN.get(0)
+        && timer.function() == *function
+    {
         enter(timer);
     }
     0

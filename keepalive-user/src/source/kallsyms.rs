@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    thread::{self, JoinHandle},
 };
 
 use memchr::memmem;
@@ -15,14 +16,31 @@ const FUNCTION: &[u8] = b" tcp_keepalive_timer\n";
 /// Bytes asked for at once; the kernel gives a page or so.
 const PIECE: usize = 1 << 16;
 
-/// Where `tcp_keepalive_timer` is.
-pub fn keepalive_timer() -> Result<u64, HostError> {
-    let file = File::open(PATH).map_err(HostError::Kallsyms)?;
-    find(file)
-        .map_err(HostError::Kallsyms)?
-        // A kernel that hides its addresses shows zeros.
-        .filter(|address| *address != 0)
-        .ok_or(HostError::NoAddress)
+/// The search for `tcp_keepalive_timer`, on a thread of its own: the kernel spells out some two
+/// hundred thousand names for it.
+pub struct Search(JoinHandle<io::Result<Option<u64>>>);
+
+impl Search {
+    /// Opens the file here, so that the thread needs no descriptor of its own.
+    pub fn start() -> Result<Self, HostError> {
+        let file = File::open(PATH).map_err(HostError::Kallsyms)?;
+        thread::Builder::new()
+            .name("katrace-syms".into())
+            .spawn(|| find(file))
+            .map(Self)
+            .map_err(HostError::Kallsyms)
+    }
+
+    /// Waits for the address.
+    pub fn finish(self) -> Result<u64, HostError> {
+        self.0
+            .join()
+            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+            .map_err(HostError::Kallsyms)?
+            // A kernel that hides its addresses shows zeros.
+            .filter(|address| *address != 0)
+            .ok_or(HostError::NoAddress)
+    }
 }
 
 /// Lines are `ffffffff8202df70 t tcp_keepalive_timer`, with `\t[module]` behind a module's.

@@ -16,7 +16,7 @@ use std::{os::fd::AsRawFd, thread};
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{Array, MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::Config;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -25,6 +25,7 @@ pub use error::HostError;
 
 use self::{
     attach::{Functions, Programs},
+    kallsyms::Search,
     layout::KernelTypes,
     object::Shared,
 };
@@ -72,15 +73,12 @@ impl Source {
     pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
         preflight::privileges()?;
         preflight::lift_memlock();
-        // The two slow readings of the start go side by side.
-        let (types, address) = thread::scope(|scope| {
-            let alone = settings.attach == AttachChoice::Only(Attach::Tracepoint);
-            let address = alone.then(|| scope.spawn(kallsyms::keepalive_timer));
-            let types = KernelTypes::of_this_kernel();
-            (types, address.and_then(|address| address.join().ok()))
-        });
-        let types = types?;
-        let mut address = address;
+        // The slow readings of the start go side by side.
+        let mut address = match settings.attach {
+            AttachChoice::Only(Attach::Tracepoint) => Some(Search::start()?),
+            AttachChoice::Only(_) | AttachChoice::Auto => None,
+        };
+        let types = KernelTypes::of_this_kernel()?;
         filters::check(settings, &types)?;
         // Needed for the first trampoline, after everything else: another CPU reads it until then.
         let functions = Functions::of(&types.functions);
@@ -182,7 +180,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Loads and attaches everything this way, or nothing.
-    fn open(&self, address: &mut Option<Result<u64, HostError>>) -> Result<Source, HostError> {
+    fn open(&self, address: &mut Option<Search>) -> Result<Source, HostError> {
         let Self {
             attach,
             settings,
@@ -196,9 +194,11 @@ impl Attempt<'_> {
         };
         types.apply(&mut config);
         filters::apply(settings, &mut config);
-        if attach == Attach::Tracepoint {
-            config.keepalive_fn = address.take().unwrap_or_else(kallsyms::keepalive_timer)?;
-        }
+        let address = match (attach, address.take()) {
+            (Attach::Tracepoint, None) => Some(Search::start()?),
+            (Attach::Tracepoint, started) => started,
+            (Attach::Fentry | Attach::Kprobe, _) => None,
+        };
         config.write_err_hooked = u32::from(write_err);
 
         let mut ebpf = object::load(settings, types, &config)?;
@@ -216,11 +216,13 @@ impl Attempt<'_> {
 
         // Two threads, since loading and attaching take most of the start. All trampolines in one:
         // attaching one waits for whatever the kernel verifies meanwhile.
+        let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
         let mut programs = Programs::of(&mut ebpf);
         let mut trampolines = programs.split_off(&["keepalive_", "accept_"]);
         let (keepalive, accept) = thread::scope(|scope| {
             let attaching = scope.spawn(|| {
-                let keepalive = attach::keepalive(&mut trampolines, attach, functions);
+                let keepalive = tell_address(address, &mut timer)
+                    .and_then(|()| attach::keepalive(&mut trampolines, attach, functions));
                 (keepalive, attach::accept(&mut trampolines, functions))
             });
             attached.hook(&mut programs, self)?;
@@ -296,6 +298,16 @@ impl Attached {
             Err(error) => self.missing.push(format!("reset: {error}")),
         }
     }
+}
+
+/// What the tracepoint that fires for every timer compares with.
+fn tell_address(search: Option<Search>, map: &mut Array<MapData, u64>) -> Result<(), HostError> {
+    let Some(search) = search else { return Ok(()) };
+    map.set(0, search.finish()?, 0)
+        .map_err(|source| HostError::Map {
+            map: "KEEPALIVE_FN",
+            source,
+        })
 }
 
 /// Puts a ring's descriptor under tokio's eye.
