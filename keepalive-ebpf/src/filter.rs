@@ -54,7 +54,7 @@ pub fn wants(sock: Sock, ends: &Ends, tracked: Option<&Tracked>) -> bool {
     if set & filter::PID != 0
         && let Some(tracked) = tracked
         && tracked.task.tgid != 0
-        && PIDS.get_ptr(&tracked.task.tgid).is_none()
+        && PIDS.get_ptr(tracked.task.tgid).is_none()
     {
         return false;
     }

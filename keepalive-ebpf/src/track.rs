@@ -56,7 +56,7 @@ pub fn get(sock: Sock) -> Option<&'static mut Tracked> {
     // are serialised by its own lock, and an entry taken over by another socket in between can
     // only show that socket's data, never other memory.
     SOCKETS
-        .get_ptr_mut(&sock.0)
+        .get_ptr_mut(sock.0)
         .map(|entry| unsafe { &mut *entry })
 }
 
@@ -112,15 +112,12 @@ pub fn close(sock: Sock) {
 #[inline(always)]
 pub fn end(sock: Sock) {
     // Most sockets were never followed.
-    let _ = SOCKETS.remove(&sock.0);
+    let _ = SOCKETS.remove(sock.0);
 }
 
 #[inline(always)]
 fn begin(sock: Sock, tracked: &Tracked) {
-    if SOCKETS
-        .insert(&sock.0, tracked, u64::from(BPF_ANY))
-        .is_err()
-    {
+    if SOCKETS.insert(sock.0, tracked, u64::from(BPF_ANY)).is_err() {
         emit::count_untracked();
         log::note(sock, Note::TableFull);
     }
