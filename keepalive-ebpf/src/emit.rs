@@ -8,7 +8,6 @@ use keepalive_ebpf::wire::{Drops, Record};
 
 use crate::{
     filter,
-    log::{self, Note},
     record::{self, Moment, Sock},
     track,
 };
@@ -38,7 +37,6 @@ pub fn event(moment: &Moment, sock: Sock) {
     }
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
         count(usize::from(moment.kind));
-        log::note(sock, Note::RingFull(moment.kind));
         return;
     };
     // SAFETY: the entry is as large and as aligned as a record, and `fill` writes every field

@@ -5,7 +5,10 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
-use keepalive_ebpf::config::{PORT_WORDS, filter};
+use keepalive_ebpf::{
+    config::{PORT_WORDS, filter},
+    wire::owner_from,
+};
 
 use crate::{
     mem::config,
@@ -50,10 +53,11 @@ pub fn wants(sock: Sock, ends: &Ends, tracked: Option<&Tracked>) -> bool {
     if set & filter::NETNS != 0 && sock.net().inum() != config!(netns) {
         return false;
     }
-    // An owner not known here is left to the user half, which may know it.
+    // Who connected a socket mostly keeps it. Who accepted one mostly gives it to a child, so that,
+    // and an owner not known here, is left to the user half, which reads descriptors.
     if set & filter::PID != 0
         && let Some(tracked) = tracked
-        && tracked.task.tgid != 0
+        && tracked.owner_from == owner_from::CONNECT
         && PIDS.get_ptr(tracked.task.tgid).is_none()
     {
         return false;

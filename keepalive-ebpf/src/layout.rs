@@ -46,6 +46,7 @@ layout! {
     sk_err,
     sk_err_soft,
     sk_flags,
+    sk_protocol,
     sk_socket,
     sk_dst_cache,
     /// Pointer to the socket's cgroup; before 5.15 with flag bits below it.

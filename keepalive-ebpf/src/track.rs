@@ -8,7 +8,6 @@ use keepalive_ebpf::{config::TRACKED_SOCKETS, wire::owner_from};
 
 use crate::{
     emit,
-    log::{self, Note},
     record::{Sock, Task},
 };
 
@@ -119,6 +118,5 @@ pub fn end(sock: Sock) {
 fn begin(sock: Sock, tracked: &Tracked) {
     if SOCKETS.insert(sock.0, tracked, u64::from(BPF_ANY)).is_err() {
         emit::count_untracked();
-        log::note(sock, Note::TableFull);
     }
 }

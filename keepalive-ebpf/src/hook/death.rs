@@ -21,7 +21,7 @@ use keepalive_ebpf::wire::kind;
 use crate::{
     emit,
     hook::timer,
-    log::{self, Note},
+    log,
     mem::config,
     record::{Moment, Sock, state},
 };
@@ -56,11 +56,11 @@ pub fn death_set_state(ctx: RawTracePointContext) -> i32 {
     let sock = Sock(ctx.arg(0));
     timer::forget(sock);
     let err = sock.err();
-    if err == 0 {
+    if err == 0 || !sock.is_tcp() {
         return 0;
     }
     if !is_timeout(sock, err) {
-        log::note(sock, Note::OtherDeath(err));
+        log::other_death(sock, err);
         return 0;
     }
     let moment = Moment::of(kind::TIMEOUT, ctx.arg::<u32>(1) as u8, sock);

@@ -19,8 +19,8 @@ use crate::{
 pub fn lifetime_set_state(ctx: RawTracePointContext) -> i32 {
     let sock = Sock(ctx.arg(0));
     match ctx.arg::<u32>(2) as u8 {
-        state::SYN_SENT => track::own(sock, owner_from::CONNECT),
-        state::FIN_WAIT1 | state::LAST_ACK => track::close(sock),
+        state::SYN_SENT if sock.is_tcp() => track::own(sock, owner_from::CONNECT),
+        state::FIN_WAIT1 | state::LAST_ACK if sock.is_tcp() => track::close(sock),
         // A passive open: whatever had this address before is gone.
         state::SYN_RECV => track::end(sock),
         _ => {}

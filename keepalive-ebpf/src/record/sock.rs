@@ -20,6 +20,9 @@ pub mod state {
     pub const LISTEN: u8 = 10;
 }
 
+/// Of the Internet's registry, and so of every kernel.
+const IPPROTO_TCP: u64 = 6;
+
 /// Address of a `struct sock` that is a full TCP socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sock(pub u64);
@@ -156,6 +159,13 @@ impl Sock {
     #[inline(always)]
     pub fn has_route(self) -> bool {
         read!(self.0, sk_dst_cache) != 0
+    }
+
+    /// The state tracepoint also tells of DCCP, SCTP and MPTCP, whose sockets are laid out
+    /// otherwise.
+    #[inline(always)]
+    pub fn is_tcp(self) -> bool {
+        read!(self.0, sk_protocol) == IPPROTO_TCP
     }
 
     /// No file refers to it any more.

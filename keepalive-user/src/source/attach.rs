@@ -22,10 +22,13 @@ impl<'a> Programs<'a> {
         Self(ebpf.programs_mut().collect())
     }
 
-    /// Those whose names begin with one of these, for another thread.
-    pub fn split_off(&mut self, prefixes: &[&str]) -> Self {
-        let among = |name: &&str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        Self(self.0.extract_if(|name, _| among(name)).collect())
+    /// Those whose names begin so, for another thread.
+    pub fn split_off(&mut self, prefix: &str) -> Self {
+        Self(
+            self.0
+                .extract_if(|name, _| name.starts_with(prefix))
+                .collect(),
+        )
     }
 }
 
@@ -92,18 +95,25 @@ pub fn accept(programs: &mut Programs<'_>, functions: &Functions<'_>) -> Result<
     fexit(programs, "accept_fexit", "inet_csk_accept", functions)
 }
 
+/// Finds, loads and attaches one program of a type; aya's types share no trait for it.
+macro_rules! hook {
+    ($programs:expr, $name:expr, $type:ty, load($($load:expr),*), attach($($attach:expr),*)) => {{
+        let failed = |operation| {
+            move |source| HostError::Program { operation, program: $name, source }
+        };
+        let program: &mut $type = find($programs, $name)?;
+        program.load($($load),*).map_err(failed("loading"))?;
+        program.attach($($attach),*).map(drop).map_err(failed("attaching"))
+    }};
+}
+
 /// Attaches a program to a tracepoint, without tracefs.
 pub fn raw_tracepoint(
     programs: &mut Programs<'_>,
     name: &'static str,
     tracepoint: &str,
 ) -> Result<(), HostError> {
-    let program: &mut RawTracePoint = find(programs, name)?;
-    program.load().map_err(|source| loading(name, source))?;
-    program
-        .attach(tracepoint)
-        .map(drop)
-        .map_err(|source| attaching(name, source))
+    hook!(programs, name, RawTracePoint, load(), attach(tracepoint))
 }
 
 fn fentry(
@@ -112,14 +122,13 @@ fn fentry(
     function: &str,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
-    let program: &mut FEntry = find(programs, name)?;
-    program
-        .load(function, functions.read()?)
-        .map_err(|source| loading(name, source))?;
-    program
-        .attach()
-        .map(drop)
-        .map_err(|source| attaching(name, source))
+    hook!(
+        programs,
+        name,
+        FEntry,
+        load(function, functions.read()?),
+        attach()
+    )
 }
 
 fn fexit(
@@ -128,14 +137,13 @@ fn fexit(
     function: &str,
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
-    let program: &mut FExit = find(programs, name)?;
-    program
-        .load(function, functions.read()?)
-        .map_err(|source| loading(name, source))?;
-    program
-        .attach()
-        .map(drop)
-        .map_err(|source| attaching(name, source))
+    hook!(
+        programs,
+        name,
+        FExit,
+        load(function, functions.read()?),
+        attach()
+    )
 }
 
 fn kprobe(
@@ -143,12 +151,7 @@ fn kprobe(
     name: &'static str,
     function: &str,
 ) -> Result<(), HostError> {
-    let program: &mut KProbe = find(programs, name)?;
-    program.load().map_err(|source| loading(name, source))?;
-    program
-        .attach(function, 0)
-        .map(drop)
-        .map_err(|source| attaching(name, source))
+    hook!(programs, name, KProbe, load(), attach(function, 0))
 }
 
 fn find<'p, T>(programs: &'p mut Programs<'_>, name: &'static str) -> Result<&'p mut T, HostError>
@@ -163,20 +166,4 @@ where
             program: name,
             source,
         })
-}
-
-fn loading(program: &'static str, source: ProgramError) -> HostError {
-    HostError::Program {
-        operation: "loading",
-        program,
-        source,
-    }
-}
-
-fn attaching(program: &'static str, source: ProgramError) -> HostError {
-    HostError::Program {
-        operation: "attaching",
-        program,
-        source,
-    }
 }

@@ -33,6 +33,8 @@ pub enum HostError {
     },
     #[error("katrace's kernel half has no {0}")]
     Object(&'static str),
+    #[error("a thread of the start ended early")]
+    Thread,
     #[error("{operation}: {source}")]
     Io {
         operation: &'static str,
@@ -83,7 +85,7 @@ impl HostError {
                 }
             }
             Self::Object(_) => "rebuild it with `cargo xtask build`".into(),
-            Self::Io { .. } | Self::Map { .. } | Self::Log(_) => {
+            Self::Thread | Self::Io { .. } | Self::Map { .. } | Self::Log(_) => {
                 "this should not happen: please report it with the kernel's version".into()
             }
         }

@@ -93,6 +93,7 @@ fn layout(btf: &Btf) -> Result<Layout, BtfError> {
         sk_err: sock("sk_err")?,
         sk_err_soft: sock("sk_err_soft")?,
         sk_flags: sock("__sk_common.skc_flags")?,
+        sk_protocol: sock("sk_protocol")?,
         sk_socket: sock("sk_socket")?,
         sk_dst_cache: sock("sk_dst_cache")?,
         sk_cgroup: optional(sock("sk_cgrp_data.cgroup").or_else(|_| sock("sk_cgrp_data.val")))?,

@@ -214,24 +214,19 @@ impl Attempt<'_> {
             hz: config.hz,
         };
 
-        // Two threads, since loading and attaching take most of the start. All trampolines in one:
-        // attaching one waits for whatever the kernel verifies meanwhile.
+        // Two threads, since loading and attaching take most of the start. Accept comes last on the
+        // other one: attaching a trampoline waits for whatever the kernel verifies meanwhile.
         let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
         let mut programs = Programs::of(&mut ebpf);
-        let mut trampolines = programs.split_off(&["keepalive_", "accept_"]);
-        let (keepalive, accept) = thread::scope(|scope| {
-            let attaching = scope.spawn(|| {
-                let keepalive = tell_address(address, &mut timer)
-                    .and_then(|()| attach::keepalive(&mut trampolines, attach, functions));
-                (keepalive, attach::accept(&mut trampolines, functions))
+        let mut timer_programs = programs.split_off("keepalive_");
+        thread::scope(|scope| {
+            let keepalive = scope.spawn(|| {
+                tell_address(address, &mut timer)?;
+                attach::keepalive(&mut timer_programs, attach, functions)
             });
             attached.hook(&mut programs, self)?;
-            attaching
-                .join()
-                .map_err(|_| HostError::Object("thread to attach by"))
+            keepalive.join().unwrap_or(Err(HostError::Thread))
         })?;
-        keepalive?;
-        attached.accept(accept, settings.verbose);
         attached.hooks.keepalive = Some(match attach {
             Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
@@ -251,7 +246,7 @@ impl Attempt<'_> {
 }
 
 impl Attached {
-    /// Attaches all but the timer and accept. Lifetimes first, so that nothing is born unseen.
+    /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
     fn hook(
         &mut self,
         programs: &mut Programs<'_>,
@@ -272,6 +267,10 @@ impl Attached {
             "reset_receive",
             "tcp_receive_reset",
         ));
+        self.accept(
+            attach::accept(programs, attempt.functions),
+            attempt.settings.verbose,
+        );
         Ok(())
     }
 

@@ -168,6 +168,11 @@ pub const ALL: &[Scenario] = &[
         Kind::Once(process::no_privilege),
         "without capabilities: exit 3, naming CAP_BPF",
     ),
+    scenario(
+        "no-btf",
+        Kind::Once(process::no_btf),
+        "a kernel without BTF: exit 3, a line of cause and one of what to do",
+    ),
 ];
 
 /// A scenario in one pair. What `story` finds wrong is told with all that was seen.

@@ -9,13 +9,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
 
 use crate::{
     lab::{Actor, Katrace, Pair, output, pair::PEER4, time::in_guest},
     protocol::Keepalive,
 };
 
+const BTF: &str = "/sys/kernel/btf";
 const READY_LIMIT: Duration = Duration::from_millis(300);
 /// A guest shares its emulated CPUs with whatever else the host does: what is measured is what
 /// katrace needs, so the best of some starts counts, and a busy moment only costs another start.
@@ -103,6 +108,35 @@ pub fn no_privilege(katrace: &Katrace) -> Result<()> {
     ensure!(
         output.stdout.is_empty(),
         "records on stdout although nothing was traced"
+    );
+    Ok(())
+}
+
+/// A kernel without BTF, as far as katrace can see.
+pub fn no_btf(katrace: &Katrace) -> Result<()> {
+    // A mount namespace belongs to a thread, and what it starts inherits it.
+    let hidden = std::thread::scope(|scope| {
+        let hiding = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS).context("unsharing the mount namespace")?;
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+                .context("making mounts private")?;
+            mount(Some("tmpfs"), BTF, Some("tmpfs"), MsFlags::empty(), none)
+                .context("mounting over BTF")?;
+            output::output(&mut katrace.command(["-o", "json", "-d", "1s"]))
+        });
+        hiding.join()
+    });
+    let output = hidden.map_err(|_| anyhow!("the thread that hid BTF panicked"))??;
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    ensure!(
+        output.status.code() == Some(3),
+        "katrace ended with {}: {lines:?}",
+        output.status
+    );
+    ensure!(
+        lines.len() == 2 && lines[0].contains(BTF) && lines[1].contains("CONFIG_DEBUG_INFO_BTF"),
+        "not a line of cause and one of what to do: {lines:?}"
     );
     Ok(())
 }
