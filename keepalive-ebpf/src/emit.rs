@@ -9,7 +9,6 @@ use keepalive_ebpf::wire::{Drops, Record};
 use crate::{
     filter,
     record::{self, Moment, Sock},
-    track,
 };
 
 /// Sized by the user half at load.
@@ -22,17 +21,14 @@ static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
 
 /// Sends the event if the filters want it.
 ///
-/// A function of its own in BPF too: inlined at every hook it would be loaded once for each. It
-/// looks up what is remembered of the socket by itself, so that the verifier meets it in one state,
-/// not in one for each thing a caller may know.
+/// A function of its own in BPF too: inlined at every hook it would be loaded once for each.
 #[inline(never)]
 pub fn event(moment: &Moment, sock: Sock) {
     if !filter::wants_kind(moment.kind) {
         return;
     }
     let ends = sock.ends();
-    let tracked = track::get(sock).map(|tracked| &*tracked);
-    if !filter::wants(sock, &ends, tracked) {
+    if !filter::wants(sock, &ends) {
         return;
     }
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
@@ -42,7 +38,7 @@ pub fn event(moment: &Moment, sock: Sock) {
     // SAFETY: the entry is as large and as aligned as a record, and `fill` writes every field
     // before it is submitted; all bit patterns are valid for its integers.
     let record = unsafe { &mut *entry.as_mut_ptr() };
-    record::fill(record, moment, sock, &ends, tracked);
+    record::fill(record, moment, sock, &ends);
     entry.submit(0);
 }
 

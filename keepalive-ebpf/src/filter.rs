@@ -13,7 +13,7 @@ use keepalive_ebpf::{
 use crate::{
     mem::config,
     record::{Ends, Sock},
-    track::Tracked,
+    track,
 };
 
 /// Thread group ids wanted.
@@ -39,7 +39,7 @@ pub fn wants_kind(kind: u16) -> bool {
 
 /// Cheapest tests first.
 #[inline(always)]
-pub fn wants(sock: Sock, ends: &Ends, tracked: Option<&Tracked>) -> bool {
+pub fn wants(sock: Sock, ends: &Ends) -> bool {
     let set = config!(filters);
     if set & filter::FAMILY != 0 && u32::from(ends.family) != config!(family) {
         return false;
@@ -56,7 +56,7 @@ pub fn wants(sock: Sock, ends: &Ends, tracked: Option<&Tracked>) -> bool {
     // Who connected a socket mostly keeps it. Who accepted one mostly gives it to a child, so that,
     // and an owner not known here, is left to the user half, which reads descriptors.
     if set & filter::PID != 0
-        && let Some(tracked) = tracked
+        && let Some(tracked) = track::get(sock)
         && tracked.owner_from == owner_from::CONNECT
         && PIDS.get_ptr(tracked.task.tgid).is_none()
     {

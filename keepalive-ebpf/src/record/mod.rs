@@ -8,7 +8,7 @@ pub use sock::{Ends, Sock, Timer, state};
 
 use keepalive_ebpf::wire::{NO_RTT, RECORD_SIZE, Record, flag};
 
-use crate::track::Tracked;
+use crate::track;
 
 /// What a hook knows beyond the socket itself.
 #[repr(C)]
@@ -39,13 +39,7 @@ impl Moment {
 
 /// Fills `record` whole: it is ring memory, and what is not written would be another's data.
 #[inline(always)]
-pub fn fill(
-    record: &mut Record,
-    moment: &Moment,
-    sock: Sock,
-    ends: &Ends,
-    tracked: Option<&Tracked>,
-) {
+pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     let net = sock.net();
     let settings = sock.settings(net);
 
@@ -83,7 +77,8 @@ pub fn fill(
     record.retries2 = net.retries2();
     record.reserved = 0;
 
-    if let Some(tracked) = tracked {
+    // Last: the verifier walks on once with an entry and once without.
+    if let Some(tracked) = track::get(sock) {
         if record.inode == 0 {
             record.inode = tracked.inode;
         }
