@@ -4,9 +4,14 @@
 //! The format is Documentation/bpf/btf.rst of the kernel. aya parses BTF too, but keeps members to
 //! itself.
 
-use std::{fs, io};
+use std::{
+    fs::{self, File},
+    io,
+    ops::Deref,
+};
 
 use keepalive_ebpf::layout::Field;
+use memmap2::{Mmap, MmapOptions};
 
 /// Where the kernel offers its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -50,9 +55,39 @@ mod kind {
     pub const ENUM64: u32 = 19;
 }
 
+/// The file's bytes: mapped where the kernel allows that (6.16 and later), read elsewhere, which
+/// takes a system call for each of some fifteen hundred pages.
+pub enum Data {
+    Mapped(Mmap),
+    Read(Vec<u8>),
+}
+
+impl Data {
+    fn of_this_kernel() -> io::Result<Self> {
+        let file = File::open(VMLINUX)?;
+        // SAFETY: the kernel's types never change while it runs, and nobody can write to them. A
+        // private mapping: the kernel refuses a shared one.
+        match unsafe { MmapOptions::new().map_copy_read_only(&file) } {
+            Ok(mapped) => Ok(Self::Mapped(mapped)),
+            Err(_) => fs::read(VMLINUX).map(Self::Read),
+        }
+    }
+}
+
+impl Deref for Data {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(mapped) => mapped,
+            Self::Read(read) => read,
+        }
+    }
+}
+
 /// The kernel's types, indexed by id.
-pub struct Btf {
-    data: Vec<u8>,
+pub struct Btf<D = Data> {
+    data: D,
     strings: usize,
     /// Position of each type in `data`; ids start at 1, and `types[0]` is void.
     types: Vec<u32>,
@@ -95,11 +130,13 @@ struct Place {
 impl Btf {
     /// Reads the running kernel's types.
     pub fn of_this_kernel(wanted: &[Wanted]) -> Result<Self, BtfError> {
-        Self::parse(fs::read(VMLINUX).map_err(BtfError::Read)?, wanted)
+        Self::parse(Data::of_this_kernel().map_err(BtfError::Read)?, wanted)
     }
+}
 
+impl<D: Deref<Target = [u8]>> Btf<D> {
     /// Indexes `data`, noting where the wanted types are.
-    pub fn parse(data: Vec<u8>, wanted: &[Wanted]) -> Result<Self, BtfError> {
+    pub fn parse(data: D, wanted: &[Wanted]) -> Result<Self, BtfError> {
         let cut = || BtfError::Malformed("cut short");
         let word = |at: usize| u32_at(&data, at).ok_or_else(cut);
         if data.get(..2) != Some(MAGIC.to_ne_bytes().as_slice()) {
@@ -427,7 +464,7 @@ mod tests {
 
     #[test]
     fn broken_data_is_refused() {
-        let whole = kernel().data;
+        let whole = kernel().data.to_vec();
         for len in [0, 1, 2, 23, 24, 1000] {
             assert!(
                 Btf::parse(whole[..len].to_vec(), WANTED).is_err(),

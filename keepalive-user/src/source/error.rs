@@ -33,6 +33,8 @@ pub enum HostError {
     },
     #[error("katrace's kernel half has no {0}")]
     Object(&'static str),
+    #[error("the tracepoint backend uses no trampolines")]
+    NoTrampolines,
     #[error("a thread of the start ended early")]
     Thread,
     #[error("{operation}: {source}")]
@@ -76,7 +78,7 @@ impl HostError {
                 "katrace needs Linux 5.8 or later; for a large --ring-size, also the memory".into()
             }
             Self::Program { source, .. } if is_eperm(source) => permission_advice(),
-            Self::Load(_) | Self::Program { .. } | Self::NoBackend(_) => {
+            Self::Load(_) | Self::Program { .. } | Self::NoBackend(_) | Self::NoTrampolines => {
                 match lockdown().as_deref() {
                     Some("none") | None => "katrace -v shows more; see docs/limitations.md for \
                                             what a kernel must offer"

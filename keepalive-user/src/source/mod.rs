@@ -89,7 +89,9 @@ impl Source {
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
         let source = thread::scope(|scope| {
-            scope.spawn(|| functions.read());
+            if candidates != [Attach::Tracepoint] {
+                scope.spawn(|| functions.read());
+            }
             for attach in candidates {
                 let mut attempt = Attempt {
                     attach: *attach,
@@ -267,10 +269,12 @@ impl Attached {
             "reset_receive",
             "tcp_receive_reset",
         ));
-        self.accept(
-            attach::accept(programs, attempt.functions),
-            attempt.settings.verbose,
-        );
+        let accept = match attempt.attach {
+            Attach::Fentry | Attach::Kprobe => attach::accept(programs, attempt.functions),
+            // For kernels that have none, and tested as it runs there.
+            Attach::Tracepoint => Err(HostError::NoTrampolines),
+        };
+        self.accept(accept, attempt.settings.verbose);
         Ok(())
     }
 
@@ -283,8 +287,7 @@ impl Attached {
                     eprintln!("katrace: {error}\n{log}");
                 }
                 self.missing.push(format!(
-                    "accept: no trampoline allowed ({error}); accepted sockets are found by \
-                     scanning descriptors"
+                    "accept: {error}; accepted sockets are found by scanning descriptors"
                 ));
             }
         }
