@@ -65,24 +65,23 @@ pub fn get_or_begin(sock: Sock) -> Option<&'static mut Tracked> {
     if let Some(tracked) = get(sock) {
         return Some(tracked);
     }
-    begin(sock, &Tracked::NEW);
+    begin(sock);
     get(sock)
 }
 
-/// A connection begins, or changes hands, with the current task as evidence.
+/// A connection begins, or is accepted, with the current task as evidence. What stands at this
+/// address is another's, unless it says the same of this very socket.
 #[inline(always)]
 pub fn own(sock: Sock, from: u8) {
-    let Some(task) = Task::current() else { return };
     let inode = sock.inode();
-    begin(
-        sock,
-        &Tracked {
-            task,
-            inode,
-            owner_from: from,
-            ..Tracked::NEW
-        },
-    );
+    if let Some(tracked) = get(sock)
+        && tracked.owner_from == from
+        && tracked.inode == inode
+    {
+        return;
+    }
+    begin(sock);
+    note_task(sock, from, inode);
 }
 
 /// The last reference is dropped by the current task: remember it if no better owner is known.
@@ -94,16 +93,23 @@ pub fn close(sock: Sock) {
         return;
     }
     match get(sock) {
-        Some(tracked) => {
+        Some(tracked) if tracked.owner_from != owner_from::UNKNOWN => {
             tracked.inode = inode;
-            if tracked.owner_from == owner_from::UNKNOWN
-                && let Some(task) = Task::current()
-            {
-                tracked.task = task;
-                tracked.owner_from = owner_from::CLOSE;
-            }
+            return;
         }
-        None => own(sock, owner_from::CLOSE),
+        Some(_) => {}
+        None => begin(sock),
+    }
+    note_task(sock, owner_from::CLOSE, inode);
+}
+
+#[inline(always)]
+fn note_task(sock: Sock, from: u8, inode: u64) {
+    if let Some(tracked) = get(sock)
+        && tracked.task.become_current()
+    {
+        tracked.inode = inode;
+        tracked.owner_from = from;
     }
 }
 
@@ -115,8 +121,11 @@ pub fn end(sock: Sock) {
 }
 
 #[inline(always)]
-fn begin(sock: Sock, tracked: &Tracked) {
-    if SOCKETS.insert(sock.0, tracked, u64::from(BPF_ANY)).is_err() {
+fn begin(sock: Sock) {
+    if SOCKETS
+        .insert(sock.0, &Tracked::NEW, u64::from(BPF_ANY))
+        .is_err()
+    {
         emit::count_untracked();
     }
 }

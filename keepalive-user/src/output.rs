@@ -23,7 +23,8 @@ pub struct Output {
     batches: Option<mpsc::Sender<Bytes>>,
     writer: JoinHandle<io::Result<()>>,
     ended: Arc<Notify>,
-    spare: BytesMut,
+    /// What the writer has not taken yet.
+    pending: BytesMut,
 }
 
 impl Output {
@@ -55,22 +56,24 @@ impl Output {
             batches: Some(batches),
             writer,
             ended,
-            spare: BytesMut::new(),
+            pending: BytesMut::new(),
         })
     }
 
-    /// Sends what the sinks wrote and empties their buffers; waits when the reader is slow.
+    /// Sends what the sinks wrote and empties their buffers; waits when the reader is slow. Given up
+    /// half-way it loses nothing: what was not sent goes out with the next call or the last.
     pub async fn send(&mut self, buffers: &mut Buffers) {
         to_stderr(buffers);
-        if buffers.out.is_empty() {
+        self.pending.extend_from_slice(&buffers.out);
+        buffers.out.clear();
+        if self.pending.is_empty() {
             return;
         }
-        self.spare.extend_from_slice(&buffers.out);
-        buffers.out.clear();
-        let batch = self.spare.split().freeze();
-        if let Some(batches) = &self.batches {
+        if let Some(batches) = &self.batches
             // A writer that has ended says why in `finish`.
-            let _ = batches.send(batch).await;
+            && let Ok(place) = batches.reserve().await
+        {
+            place.send(self.pending.split().freeze());
         }
     }
 
@@ -88,7 +91,8 @@ impl Output {
     pub fn finish(mut self, buffers: &mut Buffers) -> io::Result<()> {
         to_stderr(buffers);
         let deadline = Instant::now() + GRACE;
-        let mut last = Some(Bytes::copy_from_slice(&buffers.out));
+        self.pending.extend_from_slice(&buffers.out);
+        let mut last = Some(self.pending.split().freeze());
         while let (Some(batches), Some(batch)) = (&self.batches, last.take()) {
             match batches.try_send(batch) {
                 Err(mpsc::error::TrySendError::Full(batch)) if Instant::now() < deadline => {

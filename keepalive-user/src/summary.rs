@@ -18,6 +18,9 @@ pub struct Summary {
     pub undecodable: u64,
     /// Sockets the kernel half had no room to follow; the caller sets it.
     pub untracked: u64,
+    /// Runs of its programs that the kernel skipped, `None` where it does not count them; the caller
+    /// sets it.
+    pub skipped: Option<u64>,
     /// Events whose socket had no known owner.
     pub unknown_owner: u64,
     /// From the first hook attached to the last record, in milliseconds; the caller sets it.

@@ -80,6 +80,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
         }
     }
 
+    pipeline.summary.skipped = source.skipped();
     source.finish(|bytes| pipeline.take(bytes));
     pipeline.flush();
     pipeline.finish(&source)?;

@@ -8,6 +8,7 @@
 //! socket, before its memory can become another's.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
 use keepalive_ebpf::wire::owner_from;
 
 use crate::{
@@ -17,6 +18,19 @@ use crate::{
 
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn lifetime_set_state(ctx: RawTracePointContext) -> i32 {
+    changed(&ctx)
+}
+
+/// The same once more, for the task that took the CPU from another one inside the first: the kernel
+/// skips a program that is already running there, and would lose who connected. What the first has
+/// done this one finds done.
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn lifetime_set_state_twin(ctx: RawTracePointContext) -> i32 {
+    changed(&ctx)
+}
+
+#[inline(always)]
+fn changed(ctx: &RawTracePointContext) -> i32 {
     let sock = Sock(ctx.arg(0));
     match ctx.arg::<u32>(2) as u8 {
         state::SYN_SENT if sock.is_tcp() => track::own(sock, owner_from::CONNECT),

@@ -24,26 +24,22 @@ impl Task {
         comm: [0; COMM_LEN],
     };
 
-    /// The current task, or nothing when that is a kernel thread: work a thread does for a socket
+    /// Becomes the current task; false when that is a kernel thread: work a thread does for a socket
     /// (MPTCP's worker connects subflows) says nothing of who holds it.
     ///
     /// Only for hooks in process context. In a softirq the current task is whoever was interrupted.
     #[inline(always)]
-    pub fn current() -> Option<Self> {
+    pub fn become_current(&mut self) -> bool {
         // SAFETY: the helper returns the address of the running task and touches nothing.
         let task = unsafe { bpf_get_current_task() };
         if read!(task, task_mm) == 0 {
-            return None;
+            return false;
         }
         let leader = read!(task, task_group_leader);
-        let mut current = Self {
-            start_ns: read!(leader, task_start_boottime),
-            tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
-            reserved: 0,
-            comm: [0; COMM_LEN],
-        };
+        self.start_ns = read!(leader, task_start_boottime);
+        self.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
         // The process's name; threads may have names of their own.
-        read_16(leader, field!(task_comm), &mut current.comm);
-        Some(current)
+        read_16(leader, field!(task_comm), &mut self.comm);
+        true
     }
 }

@@ -6,6 +6,8 @@
 
 mod proc;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -44,6 +44,24 @@ struct Entry {
 }
 
 impl Table {
+    /// What a pass would have found.
+    #[cfg(test)]
+    pub fn of(found: &[(Known, &[(u64, u32)])]) -> Self {
+        let mut table = Self::default();
+        for (process, (known, sockets)) in (0..).zip(found) {
+            table.processes.push(known.clone());
+            table
+                .entries
+                .extend(sockets.iter().map(|(inode, fd)| Entry {
+                    inode: *inode,
+                    process,
+                    fd: *fd,
+                }));
+        }
+        table.sort();
+        table
+    }
+
     /// Reads the descriptors of every process.
     pub fn of_all_processes() -> Self {
         let mut table = Self::default();

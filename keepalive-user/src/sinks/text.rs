@@ -116,6 +116,9 @@ pub(super) fn summary(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
     if summary.untracked > 0 {
         write!(to, " · not followed: {} sockets", summary.untracked)?;
     }
+    if let Some(skipped) = summary.skipped.filter(|skipped| *skipped > 0) {
+        write!(to, " · skipped by the kernel: {skipped} runs")?;
+    }
     writeln!(to)
 }
 

@@ -1,6 +1,10 @@
 //! Loading the kernel half's programs and attaching them, by trying.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, AsRawFd},
+    sync::OnceLock,
+};
 
 use aya::{
     Btf, BtfError, Ebpf, Endianness,
@@ -152,6 +156,17 @@ fn kprobe(
     function: &str,
 ) -> Result<(), HostError> {
     hook!(programs, name, KProbe, load(), attach(function, 0))
+}
+
+/// How often the kernel skipped a loaded program, as its descriptor tells.
+pub fn skipped(program: &Program) -> Option<u64> {
+    let fd = program.fd().ok()?.as_fd().as_raw_fd();
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn find<'p, T>(programs: &'p mut Programs<'_>, name: &'static str) -> Result<&'p mut T, HostError>

@@ -137,47 +137,57 @@ impl Btf {
 impl<D: Deref<Target = [u8]>> Btf<D> {
     /// Indexes `data`, noting where the wanted types are.
     pub fn parse(data: D, wanted: &[Wanted]) -> Result<Self, BtfError> {
+        // Plain slices and locals: this loop is a fifth of the time to the first record.
+        let bytes: &[u8] = &data;
         let cut = || BtfError::Malformed("cut short");
-        let word = |at: usize| u32_at(&data, at).ok_or_else(cut);
-        if data.get(..2) != Some(MAGIC.to_ne_bytes().as_slice()) {
+        let word = |at: usize| u32_at(bytes, at).ok_or_else(cut);
+        if bytes.get(..2) != Some(MAGIC.to_ne_bytes().as_slice()) {
             return Err(BtfError::Malformed("no magic number"));
         }
         let header = word(4)? as usize;
         let start = header + word(8)? as usize;
         let end = start + word(12)? as usize;
         let strings = header + word(16)? as usize;
-        if end > data.len() || strings > data.len() {
+        if end > bytes.len() || strings > bytes.len() {
             return Err(cut());
         }
 
-        let mut btf = Self {
-            strings,
-            // More than there are: types average some thirty bytes.
-            types: Vec::with_capacity((end - start) / 16),
-            wanted: wanted.iter().map(|wanted| (*wanted, 0)).collect(),
-            data,
-        };
-        btf.types.push(0);
+        let mut found: Vec<(Wanted, u32)> = wanted.iter().map(|wanted| (*wanted, 0)).collect();
         let mut initials = [false; 256];
         for wanted in wanted {
             initials[usize::from(wanted.name().as_bytes()[0])] = true;
         }
+        // More than there are: types average some thirty bytes.
+        let mut types = Vec::with_capacity((end - start) / 16);
+        types.push(0);
         let mut at = start;
         while at < end {
-            let id = btf.types.len() as u32;
-            let info = btf.info(at).ok_or_else(cut)?;
-            btf.types.push(at as u32);
+            let head = bytes[at..].first_chunk::<TYPE_LEN>().ok_or_else(cut)?;
+            let [n0, n1, n2, n3, i0, i1, i2, i3, ..] = *head;
+            let info = Info::of(u32::from_ne_bytes([i0, i1, i2, i3]));
             if matches!(info.kind, kind::STRUCT | kind::ENUM | kind::FUNC) {
-                let name = btf.name_start(at).ok_or_else(cut)?;
+                let name = strings + u32::from_ne_bytes([n0, n1, n2, n3]) as usize;
                 // The first byte alone turns nearly all of some hundred thousand names away.
-                let initial = btf.data.get(name).ok_or_else(cut)?;
-                if initials[usize::from(*initial)] {
-                    btf.note(id, name, info.kind);
+                if initials[usize::from(*bytes.get(name).ok_or_else(cut)?)] {
+                    for (wanted, id) in &mut found {
+                        if *id == 0
+                            && wanted.kind() == info.kind
+                            && is_name(bytes, name, wanted.name().as_bytes())
+                        {
+                            *id = types.len() as u32;
+                        }
+                    }
                 }
             }
+            types.push(at as u32);
             at += TYPE_LEN + info.tail().ok_or(BtfError::Malformed("an unknown kind"))?;
         }
-        Ok(btf)
+        Ok(Self {
+            data,
+            strings,
+            types,
+            wanted: found,
+        })
     }
 
     /// The member at `path` of the structure, names joined by dots, found through anonymous
@@ -272,16 +282,6 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         data
     }
 
-    fn note(&mut self, id: u32, name: usize, found: u32) {
-        for index in 0..self.wanted.len() {
-            let (wanted, known) = self.wanted[index];
-            if known == 0 && wanted.kind() == found && self.is_name(name, wanted.name().as_bytes())
-            {
-                self.wanted[index].1 = id;
-            }
-        }
-    }
-
     fn id(&self, wanted: Wanted) -> Option<u32> {
         self.wanted
             .iter()
@@ -297,12 +297,7 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
     }
 
     fn info(&self, at: usize) -> Option<Info> {
-        let info = u32_at(&self.data, at + 4)?;
-        Some(Info {
-            kind: (info >> 24) & 0x1f,
-            len: (info & 0xffff) as usize,
-            flag: info >> 31 != 0,
-        })
+        u32_at(&self.data, at + 4).map(Info::of)
     }
 
     fn member(&self, id: u32, name: &[u8]) -> Option<Place> {
@@ -371,11 +366,6 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         Some(self.strings + u32_at(&self.data, at)? as usize)
     }
 
-    fn is_name(&self, start: usize, text: &[u8]) -> bool {
-        self.data.get(start..start + text.len()) == Some(text)
-            && self.data.get(start + text.len()) == Some(&0)
-    }
-
     fn name(&self, at: usize) -> Option<&[u8]> {
         let rest = self.data.get(self.name_start(at)?..)?;
         rest.split(|byte| *byte == 0).next()
@@ -390,6 +380,14 @@ struct Info {
 }
 
 impl Info {
+    const fn of(word: u32) -> Self {
+        Self {
+            kind: (word >> 24) & 0x1f,
+            len: (word & 0xffff) as usize,
+            flag: word >> 31 != 0,
+        }
+    }
+
     /// Bytes that follow the type's fixed part; `None` for a kind of a later format.
     fn tail(&self) -> Option<usize> {
         match self.kind {
@@ -402,6 +400,10 @@ impl Info {
             _ => None,
         }
     }
+}
+
+fn is_name(data: &[u8], start: usize, text: &[u8]) -> bool {
+    data.get(start..start + text.len()) == Some(text) && data.get(start + text.len()) == Some(&0)
 }
 
 fn u32_at(data: &[u8], at: usize) -> Option<u32> {

@@ -151,6 +151,16 @@ impl Source {
         take_all(self.ring.get_mut(), each);
     }
 
+    /// Runs of katrace's programs that the kernel skipped because the same program was already
+    /// running on that CPU; `None` before 5.12, which does not count them. Only while attached.
+    pub fn skipped(&self) -> Option<u64> {
+        self.ebpf
+            .as_ref()?
+            .programs()
+            .filter_map(|(_, program)| attach::skipped(program))
+            .reduce(|sum, skipped| sum + skipped)
+    }
+
     /// What the kernel half could not deliver or follow since the start.
     ///
     /// # Errors
@@ -223,8 +233,9 @@ impl Attempt<'_> {
         let mut timer_programs = programs.split_off("keepalive_");
         thread::scope(|scope| {
             let keepalive = scope.spawn(|| {
-                tell_address(address, &mut timer)?;
-                attach::keepalive(&mut timer_programs, attach, functions)
+                attach::keepalive(&mut timer_programs, attach, functions)?;
+                // No timer's function is 0, so until now the tracepoint found none to watch.
+                tell_address(address, &mut timer)
             });
             attached.hook(&mut programs, self)?;
             keepalive.join().unwrap_or(Err(HostError::Thread))
@@ -257,6 +268,7 @@ impl Attached {
         attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
         self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
         attach::raw_tracepoint(programs, "lifetime_set_state", "inet_sock_set_state")?;
+        attach::raw_tracepoint(programs, "lifetime_set_state_twin", "inet_sock_set_state")?;
         self.hooks.connect = Some("sock:inet_sock_set_state".into());
         attach::raw_tracepoint(programs, "death_set_state", "inet_sock_set_state")?;
         self.hooks.death = Some("sock:inet_sock_set_state".into());

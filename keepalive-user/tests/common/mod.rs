@@ -223,6 +223,7 @@ pub fn lost() -> Lost {
 
 pub fn summary(events: &[SocketEvent]) -> Summary {
     let mut summary = Summary::default();
+    summary.skipped = Some(0);
     events.iter().for_each(|event| summary.event(event));
     summary.lost(lost().count);
     summary.duration_ms = 20_000;

@@ -73,12 +73,13 @@ impl Serialize for SummaryRecord<'_> {
             lost,
             undecodable,
             untracked,
+            skipped,
             unknown_owner,
             duration_ms,
             others,
             ..
         } = self.0;
-        let mut map = to.serialize_struct("summary", 15)?;
+        let mut map = to.serialize_struct("summary", 16)?;
         map.serialize_field("event", "summary")?;
         map.serialize_field("probes", &total.probes)?;
         map.serialize_field("answered", &total.answered)?;
@@ -91,6 +92,7 @@ impl Serialize for SummaryRecord<'_> {
         map.serialize_field("unknown_owner", unknown_owner)?;
         map.serialize_field("undecodable", undecodable)?;
         map.serialize_field("untracked", untracked)?;
+        map.serialize_field("skipped", skipped)?;
         map.serialize_field("duration_ms", duration_ms)?;
         map.serialize_field("timeouts_by_cause", &Causes(total))?;
         map.serialize_field("processes", &Processes(self.0))?;
