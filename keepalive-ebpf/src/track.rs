@@ -35,18 +35,17 @@ pub struct Tracked {
     pub reserved: [u8; 3],
 }
 
-impl Tracked {
-    const NEW: Self = Self {
-        task: Task::NONE,
-        inode: 0,
-        probe_ns: 0,
-        probe_jiffies: 0,
-        segs_in: 0,
-        unanswered: 0,
-        owner_from: owner_from::UNKNOWN,
-        reserved: [0; 3],
-    };
-}
+/// A socket of which nothing is known yet.
+static NEW: Tracked = Tracked {
+    task: Task::NONE,
+    inode: 0,
+    probe_ns: 0,
+    probe_jiffies: 0,
+    segs_in: 0,
+    unanswered: 0,
+    owner_from: owner_from::UNKNOWN,
+    reserved: [0; 3],
+};
 
 /// What is remembered of the socket.
 #[inline(always)]
@@ -122,10 +121,9 @@ pub fn end(sock: Sock) {
 
 #[inline(always)]
 fn begin(sock: Sock) {
-    if SOCKETS
-        .insert(sock.0, &Tracked::NEW, u64::from(BPF_ANY))
-        .is_err()
-    {
+    // By reference: the helper reads it where it is, without a copy on the stack.
+    let new: &Tracked = &NEW;
+    if SOCKETS.insert(sock.0, new, u64::from(BPF_ANY)).is_err() {
         emit::count_untracked();
     }
 }

@@ -34,6 +34,9 @@ use crate::{
     settings::{AttachChoice, TraceSettings},
 };
 
+/// Records taken before the caller gets to act on them.
+const BATCH: usize = 4096;
+
 /// The kernel half, attached. Dropping it detaches every hook.
 pub struct Source {
     ebpf: Option<Ebpf>,
@@ -125,7 +128,8 @@ impl Source {
         Err(HostError::NoBackend(refusals(&refused)))
     }
 
-    /// Waits until the ring holds something, then hands every record to `each` until it is empty.
+    /// Waits until the ring holds something, then hands records to `each` until it is empty or a
+    /// batch is full: under a flood the caller must get to write, and to hear a signal.
     ///
     /// # Errors
     ///
@@ -139,16 +143,18 @@ impl Source {
                 operation: "waiting for the ring",
                 source,
             })?;
-        take_all(ready.get_inner_mut(), each);
-        // After the ring was seen empty: what came since makes it ready again.
-        ready.clear_ready();
+        if take(ready.get_inner_mut(), BATCH, each) {
+            // After the ring was seen empty: what came since makes it ready again.
+            ready.clear_ready();
+        }
         Ok(())
     }
 
     /// Detaches every hook, then hands over what the ring still holds.
     pub fn finish(&mut self, each: impl FnMut(&[u8])) {
         self.ebpf = None;
-        take_all(self.ring.get_mut(), each);
+        // Nothing is written any more, so this ends.
+        take(self.ring.get_mut(), usize::MAX, each);
     }
 
     /// Runs of katrace's programs that the kernel skipped because the same program was already
@@ -336,10 +342,15 @@ fn watch<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, Hos
     })
 }
 
-fn take_all(ring: &mut RingBuf<MapData>, mut each: impl FnMut(&[u8])) {
-    while let Some(record) = ring.next() {
-        each(&record);
+/// Hands over at most `most` records; true if the ring was seen empty.
+fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> bool {
+    for _ in 0..most {
+        match ring.next() {
+            Some(record) => each(&record),
+            None => return true,
+        }
     }
+    false
 }
 
 fn reason(choice: AttachChoice, refused: &[(Attach, HostError)]) -> String {
