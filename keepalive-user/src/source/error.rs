@@ -47,8 +47,12 @@ pub enum HostError {
         map: &'static str,
         source: aya::maps::MapError,
     },
-    #[error("no way to watch tcp_keepalive_timer is allowed here: {0}")]
-    NoBackend(String),
+    #[error("no way to watch tcp_keepalive_timer is allowed here: {refusals}")]
+    NoBackend {
+        refusals: String,
+        /// Of the first backend that the verifier refused.
+        verifier_log: Option<String>,
+    },
     #[error("--cgroup needs {0}")]
     NoCgroup(BtfError),
     #[error("the kernel half's log cannot be read: {0}")]
@@ -78,7 +82,7 @@ impl HostError {
                 "katrace needs Linux 5.8 or later; for a large --ring-size, also the memory".into()
             }
             Self::Program { source, .. } if is_eperm(source) => permission_advice(),
-            Self::Load(_) | Self::Program { .. } | Self::NoBackend(_) | Self::NoTrampolines => {
+            Self::Load(_) | Self::Program { .. } | Self::NoBackend { .. } | Self::NoTrampolines => {
                 match lockdown().as_deref() {
                     Some("none") | None => "katrace -v shows more; see docs/limitations.md for \
                                             what a kernel must offer"
@@ -103,6 +107,7 @@ impl HostError {
                 let log = verifier_log.to_string();
                 (!log.trim().is_empty()).then_some(log)
             }
+            Self::NoBackend { verifier_log, .. } => verifier_log.clone(),
             _ => None,
         }
     }

@@ -125,7 +125,10 @@ impl Source {
         {
             return Err(only);
         }
-        Err(HostError::NoBackend(refusals(&refused)))
+        Err(HostError::NoBackend {
+            refusals: refusals(&refused),
+            verifier_log: refused.iter().find_map(|(_, error)| error.verifier_log()),
+        })
     }
 
     /// Waits until the ring holds something, then hands records to `each` until it is empty or a
