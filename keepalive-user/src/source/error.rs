@@ -50,6 +50,8 @@ pub enum HostError {
     #[error("no way to watch tcp_keepalive_timer is allowed here: {refusals}")]
     NoBackend {
         refusals: String,
+        /// For the last one, which asks for the least.
+        advice: String,
         /// Of the first backend that the verifier refused.
         verifier_log: Option<String>,
     },
@@ -63,6 +65,7 @@ impl HostError {
     /// What to do, in one line.
     pub fn advice(&self) -> String {
         match self {
+            Self::NoBackend { advice, .. } => advice.clone(),
             Self::Privilege(_) | Self::Capabilities(_) => {
                 "run katrace as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and \
                  CAP_DAC_READ_SEARCH"
@@ -82,7 +85,7 @@ impl HostError {
                 "katrace needs Linux 5.8 or later; for a large --ring-size, also the memory".into()
             }
             Self::Program { source, .. } if is_eperm(source) => permission_advice(),
-            Self::Load(_) | Self::Program { .. } | Self::NoBackend { .. } | Self::NoTrampolines => {
+            Self::Load(_) | Self::Program { .. } | Self::NoTrampolines => {
                 match lockdown().as_deref() {
                     Some("none") | None => "katrace -v shows more; see docs/limitations.md for \
                                             what a kernel must offer"

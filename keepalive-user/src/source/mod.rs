@@ -127,6 +127,10 @@ impl Source {
         }
         Err(HostError::NoBackend {
             refusals: refusals(&refused),
+            advice: refused
+                .last()
+                .map(|(_, error)| error.advice())
+                .unwrap_or_default(),
             verifier_log: refused.iter().find_map(|(_, error)| error.verifier_log()),
         })
     }

@@ -57,6 +57,12 @@ impl Place {
         if let Self::Host = self {
             return Ok(());
         }
+        if tally.skipped > 0 {
+            bail!(
+                "{} scenarios were skipped, and none may be in a guest",
+                tally.skipped
+            );
+        }
         let wanted = match &options.attach {
             Some(backend) => std::slice::from_ref(backend).to_vec(),
             None => BACKENDS.map(str::to_owned).to_vec(),
@@ -160,6 +166,11 @@ mod tests {
         options.attach = Some("fentry".to_owned());
         assert!(guest.verify(0, &options, &tally).is_ok());
         assert!(guest.verify(1, &options, &tally).is_err());
+        let skipping = Tally {
+            skipped: 1,
+            ..tally
+        };
+        assert!(guest.verify(0, &options, &skipping).is_err());
     }
 
     #[test]

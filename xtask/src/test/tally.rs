@@ -81,7 +81,10 @@ pub struct Tally {
 
 impl Tally {
     pub fn count(&mut self, line: &Line) {
-        self.backends.insert(line.backend.to_owned());
+        // A backend that was only skipped has not been run.
+        if line.verdict != Verdict::Skipped {
+            self.backends.insert(line.backend.to_owned());
+        }
         match line.verdict {
             Verdict::Passed => self.passed += 1,
             // A skip must say why, or it would hide a failure.
@@ -131,6 +134,20 @@ mod tests {
     fn the_reason_is_the_rest_of_the_line() {
         let line = Line::parse("RESULT k kprobe s skipped 0.0s no  kprobes here").unwrap();
         assert_eq!(line.reason, "no  kprobes here");
+    }
+
+    #[test]
+    fn a_skipped_backend_has_not_been_run() {
+        let mut tally = Tally::default();
+        for line in [
+            "RESULT k fentry a skipped 0.0s refused",
+            "RESULT k kprobe a FAILED 0.1s",
+            "RESULT k tracepoint a passed 0.1s",
+        ] {
+            tally.count(&Line::parse(line).unwrap());
+        }
+        assert!(tally.backends.iter().eq(["kprobe", "tracepoint"]));
+        assert_eq!((tally.passed, tally.failed, tally.skipped), (1, 1, 1));
     }
 
     #[test]
