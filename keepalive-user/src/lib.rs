@@ -12,6 +12,7 @@ mod names;
 mod output;
 pub mod settings;
 pub mod sinks;
+pub mod snapshot;
 mod source;
 pub mod summary;
 mod trace;
