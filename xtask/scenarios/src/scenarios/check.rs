@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     lab::{Record, Scene, Sock, scene::event_time, time::slack_ms},
@@ -89,11 +89,15 @@ pub fn common(scene: &Scene, event: &Value, sock: &Sock, evidence: Evidence) -> 
 fn owner(event: &Value, sock: &Sock, evidence: Evidence) -> Result<()> {
     field(event, "pid", sock.pid)?;
     field(event, "comm", sock.comm.as_str())?;
-    let holder = json!({"pid": sock.pid, "comm": sock.comm, "fd": sock.fd});
     let owners = event["owners"].as_array().context("`owners` is no list")?;
+    let is_holder = |owner: &Value| {
+        owner["pid"] == sock.pid && owner["comm"] == *sock.comm && owner["fd"] == sock.fd
+    };
     ensure!(
-        owners.contains(&holder),
-        "`owners` lacks {holder} in {event}"
+        owners.iter().any(is_holder),
+        "`owners` lacks {} with descriptor {} in {event}",
+        sock.pid,
+        sock.fd
     );
     let from = event["owner_from"].as_str().unwrap_or("null");
     ensure!(
