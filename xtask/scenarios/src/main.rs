@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn begin(cli: Cli) -> Result<bool> {
     match cli.verb {
-        Verb::Actor { name } => actor::run(&name).map(|()| true),
+        Verb::Actor { name, adopt } => actor::run(&name, &adopt).map(|()| true),
         Verb::Demo { katrace } => demo::run(&katrace),
         Verb::Run(options) if options.list => {
             for scenario in scenarios::ALL {

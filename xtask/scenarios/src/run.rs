@@ -190,6 +190,7 @@ fn adds_up(tracer: Tracer) -> Result<()> {
         ("stalled", "stalled"),
         ("timeouts", "timeout"),
         ("resets", "reset"),
+        ("noticed", "noticed"),
     ] {
         let said = summary[name]
             .as_u64()
