@@ -113,6 +113,10 @@ pub enum Order {
     Receive {
         at: String,
     },
+    /// Makes the socket a fixed file of an io_uring and closes its descriptor.
+    HoldInUring {
+        fd: i32,
+    },
     /// Copies a socket out of another process (`pidfd_getfd`).
     Take {
         pid: u32,
@@ -122,6 +126,17 @@ pub enum Order {
     Crowd {
         to: SocketAddr,
         count: usize,
+    },
+    /// Processes with so many sockets each, the first connected to this port, the next to the one
+    /// after it.
+    Many {
+        to: SocketAddr,
+        processes: u16,
+        sockets: usize,
+    },
+    /// Switches `SO_KEEPALIVE` of all sockets of [`Order::Many`].
+    ManyKeepalive {
+        on: bool,
     },
     /// Switches keepalive of the whole crowd on with these settings, or off.
     CrowdKeepalive {
@@ -137,6 +152,8 @@ pub enum Wait {
     Recv,
     Read,
     Splice,
+    /// The same through io_uring.
+    UringRecv,
     /// The call that follows once poll or epoll has reported something to read.
     Poll,
     Epoll,
@@ -173,6 +190,9 @@ pub enum Answer {
     Woken(Woken),
     Forked {
         pid: u32,
+    },
+    Many {
+        pids: Vec<u32>,
     },
     /// The order could not be carried out at all.
     Failed {

@@ -1,8 +1,10 @@
 //! The process that owns sockets: carries out orders from stdin, one at a time.
 
 mod crowd;
+mod many;
 mod process;
 mod socket;
+mod uring;
 mod wait;
 
 use std::{
@@ -10,8 +12,10 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use crowd::Crowd;
+use io_uring::IoUring;
+use many::Many;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::protocol::{Answer, Order};
@@ -49,6 +53,9 @@ fn say(answer: &Answer) -> Result<()> {
 struct Sockets {
     open: Vec<OwnedFd>,
     crowd: Crowd,
+    many: Option<Many>,
+    /// Each holds a socket; they only have to stay.
+    rings: Vec<IoUring>,
 }
 
 impl Sockets {
@@ -126,9 +133,29 @@ impl Sockets {
                 say(&Answer::Done)?;
                 self.keep(inbox.receive()?)?
             }
+            Order::HoldInUring { fd } => {
+                let at = self.position(fd)?;
+                self.rings.push(uring::hold(self.open.swap_remove(at))?);
+                Answer::Done
+            }
             Order::Take { pid, fd } => self.keep(process::take(pid, fd)?)?,
             Order::Crowd { to, count } => {
                 self.crowd = Crowd::open(to, count)?;
+                Answer::Done
+            }
+            Order::Many {
+                to,
+                processes,
+                sockets,
+            } => {
+                let many = self.many.insert(Many::open(to, processes, sockets)?);
+                Answer::Many {
+                    pids: many.pids.clone(),
+                }
+            }
+            Order::ManyKeepalive { on } => {
+                let many = self.many.as_mut().context("there are not many yet")?;
+                many.set_keepalive(on)?;
                 Answer::Done
             }
             Order::CrowdKeepalive { keepalive } => {

@@ -21,11 +21,12 @@ use nix::{
 };
 use socket2::SockRef;
 
+use super::uring;
 use crate::protocol::{Wait, Woken};
 
 pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<Woken> {
     let reported = match how {
-        Wait::Recv | Wait::Read | Wait::Splice => None,
+        Wait::Recv | Wait::Read | Wait::Splice | Wait::UringRecv => None,
         Wait::Poll => Some(polled(socket, PollFlags::POLLIN)?),
         Wait::Epoll => Some(epolled(socket)?),
         // An error is reported unasked, and nothing else is.
@@ -45,6 +46,7 @@ pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<Woken> {
             let (_kept, into) = pipe()?;
             of(splice(socket, None, &into, None, 64, SpliceFFlags::empty()))
         }
+        Wait::UringRecv => uring::recv(socket)?,
         Wait::Send => of_io(SockRef::from(socket).send(b"."))?,
         Wait::Write => of(write(socket, b".")),
         Wait::Sendfile => {

@@ -231,7 +231,7 @@ impl Actor {
         }
     }
 
-    fn ask(&mut self, order: &Order) -> Result<Answer> {
+    pub fn ask(&mut self, order: &Order) -> Result<Answer> {
         self.tell(order)?;
         self.answer()
     }

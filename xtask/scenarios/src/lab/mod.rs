@@ -7,6 +7,7 @@ pub mod counters;
 pub mod crowd;
 pub mod holders;
 pub mod link;
+pub mod many;
 pub mod netns;
 pub mod output;
 pub mod pair;

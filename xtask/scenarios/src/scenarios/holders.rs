@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     lab::{
-        Actor, Pair, Scene, Sock,
+        Actor, Pair, Scene, Sock, holders,
         pair::{self, OURS4, PEER4},
     },
     protocol::{Birth, Keepalive, Order},
@@ -244,6 +244,29 @@ pub fn apart() -> Result<Act> {
         let sock = actor.connect(TO, Some(DYING))?;
         scene.pair.vanish()?;
         dies_with(scene, &sock, CONNECTED, &[(sock.pid, sock.fd)])?;
+        drop(listener);
+        Ok(())
+    }))
+}
+
+/// No descriptor refers to the socket, so /proc knows nothing of its holder.
+pub fn held_in_uring() -> Result<Act> {
+    let pair = Pair::new()?;
+    let listener = pair.listen(PORT)?;
+    Ok(on(pair, move |scene| {
+        let mut actor = Actor::start(&scene.pair.ours, "kat-uring")?;
+        let sock = actor.connect(TO, Some(Keepalive::new(2, 1, 2)))?;
+        actor.done(&Order::HoldInUring { fd: sock.fd })?;
+        ensure!(holders::of(sock.inode)?.is_empty(), "a descriptor is left");
+        scene.pair.vanish()?;
+        let timeout = scene.wait_for(&sock, "timeout", 5, |_| true)?;
+        check::field(&timeout, "pid", sock.pid)?;
+        check::field(&timeout, "comm", sock.comm.as_str())?;
+        let from = timeout["owner_from"].as_str();
+        ensure!(
+            from == Some("connect"),
+            "`owner_from` is {from:?} in {timeout}"
+        );
         drop(listener);
         Ok(())
     }))

@@ -8,6 +8,7 @@ mod families;
 mod filters;
 mod holders;
 mod load;
+mod many;
 mod noticed;
 mod peers;
 mod process;
@@ -16,7 +17,7 @@ mod settings;
 
 use anyhow::Result;
 
-use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd};
+use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many};
 
 /// What a scenario left to do once katrace is ready.
 pub type Act = Box<dyn FnOnce(&Tracer) -> Result<()> + Send>;
@@ -34,6 +35,8 @@ pub enum Kind {
     Alone(fn(&Katrace) -> Result<()>),
     /// Alone, with the crowd of sockets.
     Load(fn(&Katrace, &mut Crowd) -> Result<()>),
+    /// Alone and after all backends' others, with the many processes.
+    Many(fn(&Katrace, &mut Many) -> Result<()>),
     /// Alone, once per kernel.
     Once(fn(&Katrace) -> Result<()>),
 }
@@ -171,9 +174,14 @@ pub const ALL: &[Scenario] = &[
         "a process in its own pid, mount and network namespaces: its pid on the host",
     ),
     scenario(
+        "held-in-io-uring",
+        Kind::Shared(holders::held_in_uring),
+        "a fixed file of io_uring without a descriptor: still the process that connected",
+    ),
+    scenario(
         "noticed-in-the-call",
         Kind::Shared(noticed::in_the_call),
-        "recv, read and splice that wait for data",
+        "recv, read, splice and io_uring that wait for data",
     ),
     scenario(
         "noticed-after-poll",
@@ -219,6 +227,11 @@ pub const ALL: &[Scenario] = &[
         "sigterm-under-load",
         Kind::Load(load::sigterm),
         "summary, exit 0, no hook left behind",
+    ),
+    scenario(
+        "thousand-processes",
+        Kind::Many(many::all_attributed),
+        "a thousand processes with a hundred sockets each, older than katrace: each one's own",
     ),
     scenario(
         "start-to-ready",

@@ -40,6 +40,7 @@ const IN_THE_CALL: &[Way] = &[
     (Wait::Recv, &["recv"]),
     (Wait::Read, &["recv"]),
     (Wait::Splice, &["splice"]),
+    (Wait::UringRecv, &["recv"]),
 ];
 const AFTER_POLL: &[Way] = &[
     (Wait::Poll, &["recv"]),
