@@ -83,8 +83,8 @@ pub const TRACKED_SOCKETS: u32 = 65536;
 /// Processes it can follow at once.
 pub const TRACKED_PROCESSES: u32 = 8192;
 
-/// Sockets with several holders whose users it can follow at once.
-pub const SHARED_SOCKETS: u32 = 4096;
+/// Sockets with several references whose last users it can follow at once.
+pub const SHARED_SOCKETS: u32 = 8192;
 
 const _: () = {
     assert!(size_of::<Config>() == 80);

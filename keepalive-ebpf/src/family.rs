@@ -1,10 +1,11 @@
 //! What is remembered of processes: who has sockets that matter, who is whose child, and who used a
-//! shared socket last.
+//! socket last that others hold too.
 
 use aya_ebpf::{
     bindings::BPF_ANY,
+    helpers::bpf_get_current_pid_tgid,
     macros::map,
-    maps::{Array, HashMap, LruHashMap},
+    maps::{HashMap, LruHashMap},
 };
 use keepalive_ebpf::{
     config::{SHARED_SOCKETS, TRACKED_PROCESSES},
@@ -26,14 +27,10 @@ static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(TRACKED_PROCESSE
 #[map]
 static LINEAGE: LruHashMap<u32, Lineage> = LruHashMap::with_max_entries(TRACKED_PROCESSES, 0);
 
-/// Sockets that several processes hold, by address, and which of them used it last. User space
-/// enters them: only it knows how many hold one.
+/// Keepalive sockets to which there is more than one reference, by address, and who used them last.
+/// The longest ago used makes room.
 #[map]
-static SHARED: HashMap<u64, u32> = HashMap::with_max_entries(SHARED_SOCKETS, 0);
-
-/// 1 once [`SHARED`] holds anything, so that until then no call pays for a look at it.
-#[map]
-static ANY_SHARED: Array<u32> = Array::with_max_entries(1, 0);
+static SHARED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(SHARED_SOCKETS, 0);
 
 /// A process acts on a socket.
 #[inline(always)]
@@ -78,25 +75,26 @@ pub fn ends(tgid: u32) {
     let _ = PROCESSES.remove(tgid);
 }
 
-/// A process uses the socket.
+/// The current task uses the socket. With one reference there is one holder, and nothing to note;
+/// with more they may be another holder's, or only calls under way.
 #[inline(always)]
-pub fn touch(sock: Sock, tgid: u32) {
-    if !any_shared() {
+pub fn touch(sock: Sock) {
+    if sock.refs() <= 1 || !sock.is_keepopen() {
         return;
     }
-    if let Some(user) = SHARED.get_ptr_mut(sock.0) {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    match SHARED.get_ptr_mut(sock.0) {
         // SAFETY: a value of a preallocated map; two processes may write at once, and then either
         // is right.
-        unsafe { *user = tgid };
+        Some(user) => unsafe { *user = tgid },
+        // Without room for it, the maker or the oldest is named.
+        None => drop(SHARED.insert(sock.0, tgid, u64::from(BPF_ANY))),
     }
 }
 
-/// Who used the socket last; 0 if that is not watched.
+/// Who used the socket last; 0 if that was not noted.
 #[inline(always)]
 pub fn last_user(sock: Sock) -> u32 {
-    if !any_shared() {
-        return 0;
-    }
     match SHARED.get_ptr(sock.0) {
         // SAFETY: as in `touch`.
         Some(user) => unsafe { *user },
@@ -107,12 +105,5 @@ pub fn last_user(sock: Sock) -> u32 {
 /// The socket is gone.
 #[inline(always)]
 pub fn unshare(sock: Sock) {
-    if any_shared() {
-        let _ = SHARED.remove(sock.0);
-    }
-}
-
-#[inline(always)]
-fn any_shared() -> bool {
-    ANY_SHARED.get(0).is_some_and(|any| *any != 0)
+    let _ = SHARED.remove(sock.0);
 }

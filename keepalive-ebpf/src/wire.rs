@@ -83,8 +83,6 @@ pub struct Record {
     pub time_ns: u64,
     /// Socket inode, 0 if it has none at this moment and none was seen before.
     pub inode: u64,
-    /// Address of the `struct sock`: the key of the maps that user space writes to.
-    pub sock: u64,
     /// Start of the owner's thread group leader, `CLOCK_BOOTTIME` nanoseconds.
     pub owner_start_ns: u64,
     /// When the owner did what [`Record::owner_from`] says, `CLOCK_BOOTTIME` nanoseconds.
@@ -131,7 +129,8 @@ pub struct Record {
     pub retries2: u32,
     /// References to the socket's file: a descriptor each, and calls under way; 0 without a file.
     pub refs: u32,
-    /// Thread group id that used the socket last, where several hold it; 0 if not watched.
+    /// Thread group id that used the socket last, if there is more than one reference and that was
+    /// noted; else 0.
     pub user_tgid: u32,
     /// Zero: spells out what would be padding.
     pub reserved: u32,
@@ -239,7 +238,7 @@ pub const DESCRIPTOR_SIZE: usize = size_of::<Descriptor>();
 const _: () = {
     // Every kind has its slot among the drops.
     assert!(size_of::<Drops>() == 8 * (kind::ENDED as usize + 1));
-    assert!(RECORD_SIZE == 176);
+    assert!(RECORD_SIZE == 168);
     assert!(NOTICED_SIZE == 64);
     assert!(NOTICE_SIZE == 48);
     assert!(DESCRIPTOR_SIZE == 24);
@@ -251,10 +250,10 @@ const _: () = {
     assert!(align_of::<Record>() == 8);
     assert!(core::mem::offset_of!(Record, size) == 2);
     assert!(core::mem::offset_of!(Record, time_ns) == 8);
-    assert!(core::mem::offset_of!(Record, laddr) == 48);
-    assert!(core::mem::offset_of!(Record, owner_tgid) == 96);
-    assert!(core::mem::offset_of!(Record, owner_from) == 100);
-    assert!(core::mem::offset_of!(Record, lport) == 104);
-    assert!(core::mem::offset_of!(Record, err) == 140);
+    assert!(core::mem::offset_of!(Record, laddr) == 40);
+    assert!(core::mem::offset_of!(Record, owner_tgid) == 88);
+    assert!(core::mem::offset_of!(Record, owner_from) == 92);
+    assert!(core::mem::offset_of!(Record, lport) == 96);
+    assert!(core::mem::offset_of!(Record, err) == 132);
     assert!(core::mem::offset_of!(Record, reserved) == RECORD_SIZE - 4);
 };

@@ -7,11 +7,10 @@
 //! `tcp_sendpage` (until 6.5) tell by fexit. getsockopt is watched at its entry: it hands over what
 //! is pending then, and its own result says nothing.
 //!
-//! A call that succeeds costs one comparison and one look at a map of one number.
+//! A call that succeeds on a socket with one holder costs a few reads and comparisons.
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::bpf_get_current_pid_tgid,
     macros::{fentry, fexit, raw_tracepoint},
     programs::{FEntryContext, FExitContext, RawTracePointContext},
 };
@@ -112,7 +111,7 @@ pub fn noticed_getsockopt_fentry(ctx: FEntryContext) -> u32 {
 /// A call on the socket ends.
 #[inline(always)]
 fn returned(sock: Sock, result: i32, by: u8) {
-    family::touch(sock, (bpf_get_current_pid_tgid() >> 32) as u32);
+    family::touch(sock);
     // Nothing yet to receive, by far the most frequent failure.
     if result >= 0 || result == -EAGAIN {
         return;

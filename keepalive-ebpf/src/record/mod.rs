@@ -49,10 +49,12 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     record.kind = moment.kind;
     record.size = RECORD_SIZE as u16;
     record.time_ns = crate::mem::now_ns();
-    record.sock = sock.0;
     record.inode = sock.inode();
     record.refs = sock.refs();
-    record.user_tgid = family::last_user(sock);
+    record.user_tgid = 0;
+    if record.refs > 1 {
+        record.user_tgid = family::last_user(sock);
+    }
     record.laddr = ends.laddr;
     record.raddr = ends.raddr;
     record.netns = net.inum();

@@ -49,11 +49,9 @@ pub struct Decoded {
     /// No file refers to the socket any more.
     pub orphan: bool,
     pub evidence: Option<Evidence>,
-    /// The kernel's own name for the socket, to tell it apart in maps.
-    pub key: u64,
     /// References to its file: a descriptor each, and calls under way.
     pub refs: u32,
-    /// Thread group id that used it last, where that is watched.
+    /// Thread group id that used it last, if there is more than one reference and that was noted.
     pub user: Option<u32>,
 }
 
@@ -168,7 +166,6 @@ fn event(
         },
         orphan: is_orphan(record),
         evidence: evidence(record)?,
-        key: record.sock,
         refs: record.refs,
         user: (record.user_tgid != 0).then_some(record.user_tgid),
     })

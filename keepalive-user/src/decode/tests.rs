@@ -13,7 +13,6 @@ fn base() -> Record {
         netns: 4_026_531_840,
         time_ns: 5,
         inode: 77,
-        sock: 0xffff_8880_1234_5678,
         owner_start_ns: 9,
         owner_since_ns: 11,
         laddr: "::ffff:10.0.0.1".parse::<Ipv6Addr>().unwrap().octets(),

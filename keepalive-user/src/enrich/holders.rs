@@ -297,9 +297,6 @@ impl Holders {
             lineage: &lineage,
         };
         let chosen = choose(&knowns, &hints);
-        let is_shared = knowns
-            .windows(2)
-            .any(|pair| pair[0].process.pid != pair[1].process.pid);
         let entry = Entry {
             owner: chosen.as_ref().map(|(at, proven)| {
                 Arc::new(Owner {
@@ -332,10 +329,6 @@ impl Holders {
             looked: decoded.time,
         };
         let found = found(entry.owner.as_ref());
-        if is_shared && let Some(memory) = &mut self.memory {
-            // Without room for it, the maker or the oldest is named.
-            memory.share(decoded.key);
-        }
         if self.sockets.len() >= MOST {
             self.sockets.clear();
         }

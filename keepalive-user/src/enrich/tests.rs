@@ -81,7 +81,6 @@ fn event(inode: Option<u64>, refs: u32, evidence: Option<Evidence>) -> Decoded {
         },
         orphan: false,
         evidence,
-        key: 0,
         refs,
         user: None,
     }

@@ -1,11 +1,11 @@
-//! The kernel half's memory of processes and shared sockets, read and written from user space; and
-//! its walk over all descriptors.
+//! The kernel half's memory of processes, read and written from user space; and its walk over all
+//! descriptors.
 
 use std::{cell::RefCell, fs::File, io::Read, rc::Rc};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData},
+    maps::{HashMap, MapData},
     programs::Iter,
 };
 use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor, Lineage};
@@ -26,9 +26,6 @@ pub struct Memory {
     ebpf: SharedEbpf,
     processes: HashMap<MapData, u32, u32>,
     lineage: HashMap<MapData, u32, object::Shared<Lineage>>,
-    shared: HashMap<MapData, u64, u32>,
-    any_shared: Array<MapData, u32>,
-    is_any_shared: bool,
     /// The walk over descriptors is loaded.
     iterates: bool,
 }
@@ -42,9 +39,6 @@ impl Memory {
         Ok(Self {
             processes: object::take(ebpf, "PROCESSES")?,
             lineage: object::take(ebpf, "LINEAGE")?,
-            shared: object::take(ebpf, "SHARED")?,
-            any_shared: object::take(ebpf, "ANY_SHARED")?,
-            is_any_shared: false,
             ebpf: shared,
             iterates,
         })
@@ -53,15 +47,6 @@ impl Memory {
     /// Asks to be told of this process's children, names and end; false if there is no room.
     pub fn watch(&mut self, pid: u32) -> bool {
         self.processes.insert(pid, NAMED, 0).is_ok()
-    }
-
-    /// Asks to be told who uses a socket last; false if there is no room.
-    pub fn share(&mut self, key: u64) -> bool {
-        if !self.is_any_shared {
-            self.is_any_shared = self.any_shared.set(0, 1, 0).is_ok();
-        }
-        // An entry that stands already knows more.
-        self.shared.get(&key, 0).is_ok() || self.shared.insert(key, 0, 0).is_ok()
     }
 
     /// Where a process comes from, if its parent had to do with a socket when it began.
