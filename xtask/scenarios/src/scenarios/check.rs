@@ -72,10 +72,13 @@ pub fn common(scene: &Scene, event: &Value, sock: &Sock, evidence: Evidence) -> 
     owner(event, sock, evidence)?;
     settings(event, sock.keepalive)?;
     // A peer that has yet to answer the first SYN was never heard.
-    if event["state"] == "SYN_SENT" {
-        field(event, "silence_ms", Value::Null)?;
-    } else {
-        number(event, "silence_ms")?;
+    match event["state"].as_str() {
+        Some("SYN_SENT") => field(event, "silence_ms", Value::Null)?,
+        // Dead already, and perhaps never connected.
+        Some("CLOSE") => {}
+        _ => {
+            number(event, "silence_ms")?;
+        }
     }
     let at = event_time(event)?;
     ensure!(
@@ -211,7 +214,9 @@ pub fn dies(scene: &Scene, sock: &Sock, seconds: u64, death: &Death) -> Result<R
     let events = scene.events(sock);
     for event in &events {
         common(scene, event, sock, death.evidence)?;
-        field(event, "state", death.state)?;
+        // Who receives the error does so from a socket that is closed by then.
+        let dead = event["event"] == "noticed";
+        field(event, "state", if dead { "CLOSE" } else { death.state })?;
     }
     let deaths = events
         .iter()

@@ -125,9 +125,8 @@ fn noticed(
     check::common(scene, &event, sock, CONNECTED)?;
     check::field(&event, "tid", sock.pid)?;
     check::field(&event, "errno", "ETIMEDOUT")?;
-    for name in [
-        "state", "laddr", "lport", "raddr", "rport", "netns", "inode",
-    ] {
+    check::field(&event, "state", "CLOSE")?;
+    for name in ["laddr", "lport", "raddr", "rport", "netns", "inode"] {
         check::field(&event, name, timeout[name].clone())?;
     }
     let call = event["call"].as_str().unwrap_or("null");
