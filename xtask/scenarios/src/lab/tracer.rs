@@ -172,11 +172,9 @@ impl Tracer {
         self.lock().records.first().cloned().context("no record")
     }
 
-    /// The backend that it uses.
-    pub fn attach(&self) -> Result<String> {
-        let ready = self.ready()?;
-        let attach = ready["attach"].as_str();
-        Ok(attach.context("`ready` names no backend")?.to_owned())
+    /// Whether it has something in the kernel for this purpose.
+    pub fn hooks(&self, purpose: &str) -> Result<bool> {
+        Ok(!self.ready()?["hooks"][purpose].is_null())
     }
 
     /// Why this backend cannot see the errors that a call hands out, if it says that it cannot.

@@ -20,8 +20,7 @@ pub const CONNECTED: Evidence = &["connect"];
 pub const ACCEPTED: Evidence = &["accept", "scan"];
 pub const SCANNED: Evidence = &["scan"];
 pub const INHERITED: Evidence = &["inherited"];
-/// Where the receiving of a descriptor cannot be seen, a descriptor table shows it.
-pub const PASSED: Evidence = &["passed", "scan"];
+pub const PASSED: Evidence = &["passed"];
 
 /// One field, compared exactly.
 pub fn field(event: &Value, name: &str, wanted: impl Into<Value>) -> Result<()> {
