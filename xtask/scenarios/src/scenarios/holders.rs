@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     Act,
-    check::{self, ACCEPTED, CONNECTED, Death, Evidence, INHERITED, PASSED, SCANNED},
+    check::{self, CONNECTED, Death, Evidence, INHERITED, PASSED, SCANNED},
     on,
 };
 use crate::{
@@ -137,8 +137,8 @@ fn dies_with(scene: &Scene, sock: &Sock, evidence: Evidence, holders: &[(u32, i3
     check::holders(&timeout, sock, holders)
 }
 
-/// A server accepts and forks: all of them hold the connection. Who read from it since katrace knows
-/// them all is the one that uses it.
+/// A server accepts and forks: all of them hold the connection, and the one that read from it last
+/// is using it.
 pub fn preforked() -> Result<Act> {
     let pair = Pair::new()?;
     Ok(on(pair, |scene| {
@@ -146,36 +146,27 @@ pub fn preforked() -> Result<Act> {
         let at = SocketAddr::from((OURS4, PORT));
         let listening = server.listen(at)?;
         let mut client = scene.pair.dial(at)?;
-        let mut sock = server.accept(listening, Some(QUIET))?;
+        let sock = server.accept(listening, Some(QUIET))?;
         let mut workers = (1..HOLDERS)
             .map(|number| server.fork(&format!("kat-worker-{number}"), Birth::default()))
             .collect::<Result<Vec<_>>>()?;
         let mut holders = vec![(server.pid(), sock.fd)];
         holders.extend(workers.iter().map(|worker| (worker.pid(), sock.fd)));
-
-        server.set(&mut sock, DYING)?;
-        let probe = scene.wait_for(&sock, "probe", 3, |_| true)?;
-        check::common(scene, &probe, &sock, ACCEPTED)?;
-        check::holders(&probe, &sock, &holders)?;
-
         let reader = workers.get_mut(HOLDERS / 2).context("too few workers")?;
         client.write_all(b".")?;
         reader.done(&Order::Read { fd: sock.fd })?;
+        let mut used = sock.of(reader, sock.fd);
+        reader.set(&mut used, DYING)?;
         scene.pair.vanish()?;
-        let timeout = scene.wait_for(&sock, "timeout", 4, |_| true)?;
-        check::holders(&timeout, &sock, &holders)?;
         if let Some(reason) = scene.tracer.unseen("recv")? {
+            // Then any of them may be taken for the one that uses it.
             println!("  last to use it: {reason}");
-            return check::common(scene, &timeout, &sock, ACCEPTED);
+            let timeout = scene.wait_for(&used, "timeout", 4, |_| true)?;
+            return check::holders(&timeout, &used, &holders);
         }
-        let used = sock.of(reader, sock.fd);
         let seen = scene.tracer.hooks("accept")?;
-        check::common(
-            scene,
-            &timeout,
-            &used,
-            if seen { INHERITED } else { SCANNED },
-        )
+        let evidence = if seen { INHERITED } else { SCANNED };
+        dies_with(scene, &used, evidence, &holders)
     }))
 }
 
