@@ -34,13 +34,8 @@ pub struct Config {
     pub sock_keepopen: u32,
     /// 1 when a hook on `tcp_write_err` itself says which deaths are timeouts.
     pub write_err_hooked: u32,
-    /// How many arguments the hooked functions take: the value returned follows them.
+    /// How many arguments `inet_csk_accept` takes: its return value follows them.
     pub accept_args: u32,
-    pub recv_args: u32,
-    pub send_args: u32,
-    pub connect_args: u32,
-    pub splice_args: u32,
-    pub sendfile_args: u32,
     /// 1 where the hook on getsockopt is given a `struct socket`, 0 where a `struct sock`.
     pub getsockopt_of_socket: u32,
     /// References that a count of 0 in `struct file` stands for.
@@ -61,11 +56,6 @@ impl Config {
         sock_keepopen: 0,
         write_err_hooked: 0,
         accept_args: 0,
-        recv_args: 0,
-        send_args: 0,
-        connect_args: 0,
-        splice_args: 0,
-        sendfile_args: 0,
         getsockopt_of_socket: 0,
         file_refs_bias: 0,
     };
@@ -87,6 +77,6 @@ pub const TRACKED_PROCESSES: u32 = 8192;
 pub const SHARED_SOCKETS: u32 = 8192;
 
 const _: () = {
-    assert!(size_of::<Config>() == 80);
+    assert!(size_of::<Config>() == 56);
     assert!(align_of::<Config>() == 8);
 };

@@ -1,5 +1,7 @@
 //! The sole writer of the ring. What does not fit is counted, so that user space can say it.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     macros::map,
     maps::{PerCpuArray, RingBuf},
@@ -49,7 +51,7 @@ pub fn event(moment: &Moment, sock: Sock) {
 /// Sends word that the current task receives the error of a dead connection. The filters let the
 /// death through, or its moment would not be known.
 #[inline(always)]
-pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8) {
+pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8, ctx: *mut c_void) {
     let Some(mut entry) = EVENTS.reserve::<Noticed>(0) else {
         count(usize::from(kind::NOTICED));
         return;
@@ -61,6 +63,7 @@ pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8) {
         died_ns,
         err,
         call,
+        ctx,
     );
     entry.submit(0);
 }

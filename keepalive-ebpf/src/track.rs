@@ -108,13 +108,13 @@ pub fn pass(sock: Sock) {
 /// The current task shuts the connection down, or closes it.
 #[inline(always)]
 pub fn close(sock: Sock) {
-    let inode = sock.inode();
+    let (inode, refs) = sock.inode_and_refs();
     // Only the process that closes still sees a file here; a timer or the peer's FIN may come later.
     if inode == 0 {
         return;
     }
     // With references left it was shutdown, and the socket is held on.
-    let is_last = sock.refs() == 0;
+    let is_last = refs == 0;
     match get(sock) {
         Some(tracked) if !is_last && tracked.owner_from != owner_from::UNKNOWN => {
             tracked.inode = inode;

@@ -38,15 +38,17 @@ pub mod owner_from {
     pub const PASSED: u8 = 4;
 }
 
-/// Values of [`Noticed::call`]: the hook that saw the error being received.
+/// Values of [`Noticed::call`]: what the hook knows of the call that received the error.
 pub mod call {
+    /// [`super::Noticed::stack`] tells.
+    pub const BY_STACK: u8 = 0;
     pub const RECV: u8 = 1;
     pub const SEND: u8 = 2;
-    pub const CONNECT: u8 = 3;
-    pub const GETSOCKOPT: u8 = 4;
-    pub const SPLICE: u8 = 5;
-    pub const SENDFILE: u8 = 6;
+    pub const GETSOCKOPT: u8 = 3;
 }
+
+/// Return addresses kept of the call that received an error.
+pub const STACK_DEPTH: usize = 12;
 
 /// Bits of [`Record::flags`].
 pub mod flag {
@@ -158,6 +160,8 @@ pub struct Noticed {
     /// One of [`call`].
     pub call: u8,
     pub reserved: [u8; 7],
+    /// Return addresses in the kernel, the innermost first, padded with zeros.
+    pub stack: [u64; STACK_DEPTH],
 }
 
 /// What user space must know to keep what it remembers of holders true.
@@ -239,7 +243,7 @@ const _: () = {
     // Every kind has its slot among the drops.
     assert!(size_of::<Drops>() == 8 * (kind::ENDED as usize + 1));
     assert!(RECORD_SIZE == 168);
-    assert!(NOTICED_SIZE == 64);
+    assert!(NOTICED_SIZE == 160);
     assert!(NOTICE_SIZE == 48);
     assert!(DESCRIPTOR_SIZE == 24);
     assert!(size_of::<Lineage>() == 24);

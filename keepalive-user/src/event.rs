@@ -204,7 +204,8 @@ pub enum Kind {
     /// A process received the error of a dead connection.
     Noticed {
         errno: Errno,
-        call: Call,
+        /// `None` where the kernel hides what the call was.
+        call: Option<Call>,
         process: Process,
         tid: u32,
         /// Since the death.
@@ -212,8 +213,8 @@ pub enum Kind {
     },
 }
 
-/// The call that received an error, as far as the hook that saw it can tell: read counts as recv,
-/// write and on kernels since 6.5 sendfile as send.
+/// The call that received an error: read counts as recv, write and on kernels since 6.5 sendfile as
+/// send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Recv,

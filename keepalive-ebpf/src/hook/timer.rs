@@ -198,10 +198,6 @@ fn probe(sock: Sock, state: u8, expiry: &mut Expiry) {
         tracked.probe_ns = now_ns();
         tracked.probe_jiffies = jiffies();
         tracked.segs_in = sock.segs_in();
-        let inode = sock.inode();
-        if inode != 0 {
-            tracked.inode = inode;
-        }
     }
     expiry.moment = moment;
 }

@@ -6,9 +6,12 @@ mod sock;
 pub use owner::{Process, Task};
 pub use sock::{Ends, Sock, Timer, state};
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_stack};
 use keepalive_ebpf::wire::{
-    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, flag, kind,
+    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, STACK_DEPTH, call,
+    flag, kind,
 };
 
 use crate::{family, track};
@@ -49,8 +52,7 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     record.kind = moment.kind;
     record.size = RECORD_SIZE as u16;
     record.time_ns = crate::mem::now_ns();
-    record.inode = sock.inode();
-    record.refs = sock.refs();
+    (record.inode, record.refs) = sock.inode_and_refs();
     record.user_tgid = 0;
     if record.refs > 1 {
         record.user_tgid = family::last_user(sock);
@@ -109,7 +111,14 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
 
 /// The current task receives `err` of a connection that died. Fills `noticed` whole.
 #[inline(always)]
-pub fn fill_noticed(noticed: &mut Noticed, inode: u64, died_ns: u64, err: u32, call: u8) {
+pub fn fill_noticed(
+    noticed: &mut Noticed,
+    inode: u64,
+    died_ns: u64,
+    err: u32,
+    call: u8,
+    ctx: *mut c_void,
+) {
     let ids = bpf_get_current_pid_tgid();
     noticed.kind = kind::NOTICED;
     noticed.size = NOTICED_SIZE as u16;
@@ -125,6 +134,18 @@ pub fn fill_noticed(noticed: &mut Noticed, inode: u64, died_ns: u64, err: u32, c
     noticed.err = err;
     noticed.call = call;
     noticed.reserved = [0; 7];
+    noticed.stack = [0; STACK_DEPTH];
+    if call == call::BY_STACK {
+        // SAFETY: the destination is the array just cleared, and as long as said.
+        unsafe {
+            bpf_get_stack(
+                ctx,
+                (&raw mut noticed.stack).cast(),
+                size_of_val(&noticed.stack) as u32,
+                0,
+            );
+        }
+    }
 }
 
 /// What becomes of a process. Fills `notice` whole.

@@ -254,39 +254,38 @@ impl Sock {
         }
     }
 
+    /// The `struct socket` that a file refers to, 0 when none does.
+    #[inline(always)]
+    fn socket(self) -> u64 {
+        read!(self.held().0, sk_socket)
+    }
+
     /// References to its file, 0 when no file refers to the socket.
     #[inline(always)]
     pub fn refs(self) -> u32 {
-        let socket = read!(self.held().0, sk_socket);
-        if socket == 0 {
-            return 0;
-        }
-        let file = read!(socket, socket_file);
-        if file == 0 {
-            return 0;
-        }
-        match read!(file, file_refs) as i64 {
-            // Since 6.13 a file that is being closed for good counts below zero.
-            dead if dead < 0 => 0,
-            refs => (refs as u32).wrapping_add(config!(file_refs_bias)),
-        }
+        refs_of(self.socket())
     }
 
     /// Inode number in sockfs, 0 when no file refers to the socket.
     #[inline(always)]
     pub fn inode(self) -> u64 {
-        let held = self.held();
         if field!(sk_ino).size != 0 {
-            return read!(held.0, sk_ino);
+            return read!(self.held().0, sk_ino);
         }
+        inode_of(self.socket())
+    }
+
+    /// Both, read in one go.
+    #[inline(always)]
+    pub fn inode_and_refs(self) -> (u64, u32) {
+        let held = self.held();
         let socket = read!(held.0, sk_socket);
-        if socket == 0 {
-            return 0;
-        }
-        read!(
-            socket - u64::from(field!(socket_in_alloc).offset),
-            alloc_ino
-        )
+        let inode = if field!(sk_ino).size != 0 {
+            read!(held.0, sk_ino)
+        } else {
+            inode_of(socket)
+        };
+        (inode, refs_of(socket))
     }
 
     /// `keepalive_time_when` and its like in include/net/tcp.h: 0 means the namespace's default.
@@ -364,6 +363,34 @@ impl Sock {
             cgroup = read!(parent, css_cgroup);
         }
         false
+    }
+}
+
+/// Inode number of a `struct socket`, which its `socket_alloc` surrounds.
+#[inline(always)]
+fn inode_of(socket: u64) -> u64 {
+    if socket == 0 {
+        return 0;
+    }
+    read!(
+        socket - u64::from(field!(socket_in_alloc).offset),
+        alloc_ino
+    )
+}
+
+#[inline(always)]
+fn refs_of(socket: u64) -> u32 {
+    if socket == 0 {
+        return 0;
+    }
+    let file = read!(socket, socket_file);
+    if file == 0 {
+        return 0;
+    }
+    match read!(file, file_refs) as i64 {
+        // Since 6.13 a file that is being closed for good counts below zero.
+        dead if dead < 0 => 0,
+        refs => (refs as u32).wrapping_add(config!(file_refs_bias)),
     }
 }
 

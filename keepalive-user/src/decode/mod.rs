@@ -14,7 +14,7 @@ use std::{
 };
 
 use keepalive_ebpf::wire::{
-    self, COMM_LEN, NOTICE_SIZE, NOTICED_SIZE, Noticed, RECORD_SIZE, Record,
+    self, COMM_LEN, NOTICE_SIZE, NOTICED_SIZE, Noticed, RECORD_SIZE, Record, STACK_DEPTH,
 };
 use rustix::io::Errno as Os;
 
@@ -34,8 +34,10 @@ pub enum Item {
 pub struct Received {
     pub time: Time,
     pub inode: u64,
-    /// [`Kind::Noticed`].
+    /// [`Kind::Noticed`]. Where it was told by the stack alone, its errno is 0: that of the death.
     pub kind: Kind,
+    /// Return addresses in the kernel, the innermost first, padded with zeros.
+    pub stack: [u64; STACK_DEPTH],
 }
 
 /// One event as the kernel half told it: all but who holds the socket by now.
@@ -222,12 +224,10 @@ fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
     let kind = Kind::Noticed {
         errno: errno(noticed.err),
         call: match noticed.call {
-            wire::call::RECV => Call::Recv,
-            wire::call::SEND => Call::Send,
-            wire::call::CONNECT => Call::Connect,
-            wire::call::GETSOCKOPT => Call::Getsockopt,
-            wire::call::SPLICE => Call::Splice,
-            wire::call::SENDFILE => Call::Sendfile,
+            wire::call::BY_STACK => None,
+            wire::call::RECV => Some(Call::Recv),
+            wire::call::SEND => Some(Call::Send),
+            wire::call::GETSOCKOPT => Some(Call::Getsockopt),
             unknown => return Err(DecodeError::Call(unknown)),
         },
         process: Process {
@@ -242,6 +242,7 @@ fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
         time: clock.at(noticed.time_ns),
         inode: noticed.inode,
         kind,
+        stack: noticed.stack,
     })
 }
 

@@ -58,6 +58,7 @@ fn base_noticed() -> Noticed {
         err: 110,
         call: wire::call::GETSOCKOPT,
         reserved: [0; 7],
+        stack: [0; STACK_DEPTH],
     }
 }
 
@@ -254,7 +255,7 @@ fn an_error_received_names_the_receiver_and_the_delay() {
     else {
         panic!("{:?}", received.kind)
     };
-    assert_eq!((errno.0, call), (110, Call::Getsockopt));
+    assert_eq!((errno.0, call), (110, Some(Call::Getsockopt)));
     assert_eq!((process.pid, &*process.comm, tid), (50, "reader", 51));
     assert!((delay_ms - 1.5).abs() < 1e-9);
 

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::calls::Calls;
 use crate::{
     decode::Received,
     event::{Errno, Kind, Owner, Socket, SocketEvent, State, Time},
@@ -29,6 +30,7 @@ pub struct Unnoticed {
 /// Follows deaths until they are noticed or their sockets are gone.
 #[derive(Debug, Default)]
 pub struct Deaths {
+    calls: Calls,
     open: HashMap<u64, Unnoticed>,
     closed: VecDeque<Unnoticed>,
     closed_count: u64,
@@ -70,8 +72,15 @@ impl Deaths {
 
     /// A process received an error: the event of it, with the socket and its holders as they were
     /// when it died. Nothing if the death was not wanted, or not followed.
-    pub fn received(&mut self, received: Received) -> Option<SocketEvent> {
+    pub fn received(&mut self, mut received: Received) -> Option<SocketEvent> {
         let death = self.open.remove(&received.inode)?;
+        self.calls.name(&mut received.kind, &received.stack);
+        // Where only the stack tells, the error itself was not seen: it is what the connection died of.
+        if let Kind::Noticed { errno, .. } = &mut received.kind
+            && errno.0 == 0
+        {
+            *errno = death.errno;
+        }
         Some(SocketEvent {
             time: received.time,
             socket: Socket {

@@ -6,6 +6,7 @@
 //! pass over all descriptors serves every unknown socket at once, and its rate is bounded by what it
 //! costs. docs/attribution.md has the rules.
 
+mod calls;
 mod cgroup;
 mod choose;
 mod deaths;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{sanitize::Escaped, text::microseconds, timestamp::calendar};
-use crate::event::{Errno, Kind, Lost, SocketEvent, Time};
+use crate::event::{Call, Errno, Kind, Lost, SocketEvent, Time};
 
 const HEADER: &str = "time,event,family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,owners,\
 owner_from,keepidle_ms,keepintvl_ms,keepcnt,user_timeout_ms,silence_ms,probe,sent,unanswered,rtt_ms,\
@@ -138,7 +138,7 @@ impl KindColumns {
                 process: _,
             } => Self {
                 errno: Some(errno),
-                call: Some(call.name()),
+                call: call.map(Call::name),
                 tid: Some(tid),
                 delay_ms: Some(microseconds(delay_ms)),
                 ..none

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::text::{Millis, RoundTrip};
-use crate::event::{Cause, Errno, Kind, Socket};
+use crate::event::{Call, Cause, Errno, Kind, Socket};
 
 /// How much a sentence leaves out: 0 = nothing.
 pub(super) type Brevity = u8;
@@ -90,16 +90,12 @@ pub(super) fn write(
             delay_ms,
             ..
         } => {
-            let delay = RoundTrip(*delay_ms);
+            let (call, delay) = (call.map_or("a call", Call::name), RoundTrip(*delay_ms));
             match brevity {
-                0 => write!(
-                    to,
-                    "{} received {errno}, {delay} after the death",
-                    call.name()
-                ),
-                1 => write!(to, "{} → {errno}, {delay} after the death", call.name()),
-                2 => write!(to, "{} → {errno} after {delay}", call.name()),
-                _ => write!(to, "{} → {errno}, {delay}", call.name()),
+                0 => write!(to, "{call} received {errno}, {delay} after the death"),
+                1 => write!(to, "{call} → {errno}, {delay} after the death"),
+                2 => write!(to, "{call} → {errno} after {delay}"),
+                _ => write!(to, "{call} → {errno}, {delay}"),
             }
         }
     }

@@ -98,16 +98,6 @@ pub enum Trampoline {
     Return,
 }
 
-impl Trampoline {
-    /// What the attachment is called.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Entry => "fentry",
-            Self::Return => "fexit",
-        }
-    }
-}
-
 /// Attaches a program to a kernel function's entry or return.
 pub fn trampoline(
     programs: &mut Programs<'_>,

@@ -32,70 +32,6 @@ pub(super) struct Plan<'a> {
     pub noticed: bool,
 }
 
-/// The calls that may receive an error, with the hooks that see each, the preferred first.
-const CALLS: [(&str, &[CallHook]); 6] = [
-    (
-        "recv",
-        &[
-            CallHook::Tracepoint("noticed_recv", "sock_recv_length"),
-            CallHook::Function(Trampoline::Return, "noticed_recvmsg_fexit", "tcp_recvmsg"),
-        ],
-    ),
-    (
-        "send",
-        &[
-            CallHook::Tracepoint("noticed_send", "sock_send_length"),
-            CallHook::Function(Trampoline::Return, "noticed_sendmsg_fexit", "tcp_sendmsg"),
-        ],
-    ),
-    (
-        "connect",
-        &[CallHook::Function(
-            Trampoline::Return,
-            "noticed_connect_fexit",
-            "inet_stream_connect",
-        )],
-    ),
-    (
-        "getsockopt",
-        &[
-            CallHook::Function(
-                Trampoline::Entry,
-                "noticed_getsockopt_fentry",
-                "sock_getsockopt",
-            ),
-            CallHook::Function(
-                Trampoline::Entry,
-                "noticed_getsockopt_fentry",
-                "sk_getsockopt",
-            ),
-        ],
-    ),
-    (
-        "splice",
-        &[CallHook::Function(
-            Trampoline::Return,
-            "noticed_splice_fexit",
-            "tcp_splice_read",
-        )],
-    ),
-    (
-        "sendfile",
-        &[CallHook::Function(
-            Trampoline::Return,
-            "noticed_sendpage_fexit",
-            "tcp_sendpage",
-        )],
-    ),
-];
-
-/// A program and what it is attached to.
-#[derive(Clone, Copy)]
-enum CallHook {
-    Tracepoint(&'static str, &'static str),
-    Function(Trampoline, &'static str, &'static str),
-}
-
 impl Attached {
     /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
     pub(super) fn hook(
@@ -172,68 +108,82 @@ pub(super) struct Calls {
     missing: Option<String>,
 }
 
-/// Attaches to the calls that may receive an error. Optional, each by itself: without it an error
-/// received so goes unseen. Receiving and sending are watched in any case, as they tell who uses a
-/// socket that several hold.
+/// Attaches where errors are received. Optional: without it an error received so goes unseen. All but
+/// getsockopt are watched in any case, as they tell who uses a socket that several hold.
 pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
-    let mut hooked: Vec<String> = Vec::new();
-    let mut unseen: Vec<(&str, HostError)> = Vec::new();
-    for (call, hooks) in CALLS {
-        if !plan.noticed && !matches!(call, "recv" | "send") {
-            continue;
-        }
-        // Where it is gone, sendfile sends like any other call.
-        if call == "sendfile" && plan.types.arguments.sendpage.is_none() {
-            continue;
-        }
-        match plan.call(programs, hooks) {
-            Ok(hook) => hooked.push(hook),
-            Err(error) => unseen.push((call, error)),
+    let mut calls = Watched::default();
+    let release = plan.trampoline(
+        programs,
+        Trampoline::Entry,
+        "noticed_release_fentry",
+        "release_sock",
+    );
+    match release {
+        Ok(()) => calls.hooked.push("fentry release_sock".into()),
+        Err(error) => {
+            for (call, program, tracepoint) in [
+                ("recv", "noticed_recv", "sock_recv_length"),
+                ("send", "noticed_send", "sock_send_length"),
+            ] {
+                let result = attach::raw_tracepoint(programs, program, tracepoint);
+                calls.add(call, format!("sock:{tracepoint}"), result);
+            }
+            calls.unseen.push(("connect", error));
+            calls.unseen.push(("splice", HostError::NoTrampolines));
         }
     }
-    let missing = unseen.first().filter(|_| plan.noticed).map(|(_, why)| {
-        let calls: Vec<&str> = unseen.iter().map(|(call, _)| *call).collect();
-        format!(
-            "noticed: errors received by {} cannot be seen: {why}",
-            calls.join(", ")
-        )
-    });
-    Calls {
-        hooks: (!hooked.is_empty()).then(|| hooked.join(", ")),
-        missing,
+    if plan.noticed {
+        // The first hands over to the second, which may be inlined there.
+        let function = if plan.types.has_sock_getsockopt {
+            "sock_getsockopt"
+        } else {
+            "sk_getsockopt"
+        };
+        let result = plan.trampoline(
+            programs,
+            Trampoline::Entry,
+            "noticed_getsockopt_fentry",
+            function,
+        );
+        calls.add("getsockopt", format!("fentry {function}"), result);
+    }
+    calls.told(plan)
+}
+
+#[derive(Default)]
+struct Watched {
+    hooked: Vec<String>,
+    unseen: Vec<(&'static str, HostError)>,
+}
+
+impl Watched {
+    fn add(&mut self, call: &'static str, hook: String, result: Result<(), HostError>) {
+        match result {
+            Ok(()) => self.hooked.push(hook),
+            Err(error) => self.unseen.push((call, error)),
+        }
+    }
+
+    fn told(self, plan: &Plan<'_>) -> Calls {
+        let missing = self
+            .unseen
+            .first()
+            .filter(|_| plan.noticed)
+            .map(|(_, why)| {
+                let calls: Vec<&str> = self.unseen.iter().map(|(call, _)| *call).collect();
+                format!(
+                    "noticed: errors received by {} cannot be seen: {why}",
+                    calls.join(", ")
+                )
+            });
+        Calls {
+            hooks: (!self.hooked.is_empty()).then(|| self.hooked.join(", ")),
+            missing,
+        }
     }
 }
 
 impl Plan<'_> {
-    /// Attaches the first of these that this kernel has; says which.
-    fn call(&self, programs: &mut Programs<'_>, hooks: &[CallHook]) -> Result<String, HostError> {
-        let mut refused = Err(HostError::NoTrampolines);
-        for hook in hooks {
-            let (result, name) = match *hook {
-                CallHook::Tracepoint(program, tracepoint) => (
-                    attach::raw_tracepoint(programs, program, tracepoint),
-                    format!("sock:{tracepoint}"),
-                ),
-                CallHook::Function(which, program, function) => {
-                    if function == "sock_getsockopt"
-                        && self.types.arguments.sock_getsockopt.is_none()
-                    {
-                        continue;
-                    }
-                    (
-                        self.trampoline(programs, which, program, function),
-                        format!("{} {function}", which.name()),
-                    )
-                }
-            };
-            match result {
-                Ok(()) => return Ok(name),
-                Err(error) => refused = Err(error),
-            }
-        }
-        refused
-    }
-
     /// The tracepoint backend is for kernels that have no trampolines, and tested as it runs there.
     fn trampoline(
         &self,

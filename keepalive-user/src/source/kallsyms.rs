@@ -1,8 +1,9 @@
-//! The address of one kernel function, for the tracepoint that fires for every timer.
+//! Kernel functions by name and by address: the one whose timer is watched, and those that an error
+//! was received in.
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read},
     thread::{self, JoinHandle},
 };
 
@@ -72,6 +73,37 @@ fn find(mut file: impl Read) -> io::Result<Option<u64>> {
     }
 }
 
+/// The functions that these addresses lie in, by one reading of all names; `None` for one that lies
+/// before any, and for all where the kernel hides its addresses. Some ten milliseconds.
+pub fn names_of(addresses: &[u64]) -> Vec<Option<String>> {
+    match File::open(PATH) {
+        Ok(file) => names_in(BufReader::with_capacity(PIECE, file), addresses),
+        Err(_) => vec![None; addresses.len()],
+    }
+}
+
+fn names_in(file: impl BufRead, addresses: &[u64]) -> Vec<Option<String>> {
+    let mut nearest: Vec<(u64, Option<String>)> = vec![(0, None); addresses.len()];
+    for line in file.split(b'\n').map_while(Result::ok) {
+        let mut fields = line.split(|byte| matches!(byte, b' ' | b'\t'));
+        let (Some(address), Some(_), Some(name)) = (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let address = std::str::from_utf8(address).ok();
+        let Some(start) = address.and_then(|text| u64::from_str_radix(text, 16).ok()) else {
+            continue;
+        };
+        for (wanted, (best, found)) in addresses.iter().zip(&mut nearest) {
+            if start <= *wanted && start > *best {
+                *best = start;
+                *found = Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+    nearest.into_iter().map(|(_, name)| name).collect()
+}
+
 /// The address at the start of the line whose name begins at `at`.
 fn address_before(text: &[u8], at: usize) -> Option<u64> {
     let line = memchr::memrchr(b'\n', &text[..at]).map_or(0, |end| end + 1);
@@ -94,6 +126,26 @@ mod tests {
         );
         assert_eq!(find(&b"\n \n x"[..]).unwrap(), None);
         assert_eq!(find(&b" tcp_keepalive_timer\n"[..]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_address_lies_in_the_function_that_begins_before_it() {
+        let text = b"ffffffff82010000 T tcp_connect\n\
+                     ffffffffc0000000 t nf_hook\t[nf_tables]\n\
+                     ffffffff82010100 t tcp_recvmsg.cold\n\
+                     cut\n";
+        let names = |addresses: &[u64]| names_in(&text[..], addresses);
+        assert_eq!(
+            names(&[0xffff_ffff_8201_0020, 0xffff_ffff_8201_0100, 5]),
+            [
+                Some("tcp_connect".into()),
+                Some("tcp_recvmsg.cold".into()),
+                None
+            ]
+        );
+        assert_eq!(names(&[u64::MAX]), [Some("nf_hook".into())]);
+        let hidden = b"0000000000000000 T tcp_connect\n";
+        assert_eq!(names_in(&hidden[..], &[7]), [None]);
     }
 
     #[test]

@@ -30,11 +30,7 @@ const WANTED: &[Wanted] = &[
     Wanted::Func("inet_csk_accept"),
     Wanted::Func("tcp_write_err"),
     Wanted::Func("security_file_receive"),
-    Wanted::Func("tcp_recvmsg"),
-    Wanted::Func("tcp_sendmsg"),
-    Wanted::Func("inet_stream_connect"),
-    Wanted::Func("tcp_splice_read"),
-    Wanted::Func("tcp_sendpage"),
+    Wanted::Func("release_sock"),
     Wanted::Func("sock_getsockopt"),
     Wanted::Func("sk_getsockopt"),
     Wanted::Func("bpf_iter_task_file"),
@@ -45,40 +41,16 @@ pub struct KernelTypes {
     pub layout: Layout,
     pub sock_dead: u32,
     pub sock_keepopen: u32,
-    pub arguments: Arguments,
+    /// Arguments of `inet_csk_accept`; `None` if it is no function here.
+    pub accept_args: Option<u32>,
+    /// getsockopt passes through a function that takes a `struct socket`.
+    pub has_sock_getsockopt: bool,
     /// References that a count of 0 in `struct file` stands for.
     pub file_refs_bias: u32,
     /// `tcp_write_err` is a function of its own, not inlined.
     pub has_write_err: bool,
     /// BTF of the functions that trampolines are attached to.
     pub functions: Vec<u8>,
-}
-
-/// How many arguments functions take; `None` for one that is no function of this kernel.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Arguments {
-    pub accept: Option<u32>,
-    pub recvmsg: Option<u32>,
-    pub sendmsg: Option<u32>,
-    pub connect: Option<u32>,
-    pub splice_read: Option<u32>,
-    pub sendpage: Option<u32>,
-    /// Of the function that takes a `struct socket`, which came before the other.
-    pub sock_getsockopt: Option<u32>,
-}
-
-impl Arguments {
-    fn of(btf: &Btf) -> Self {
-        Self {
-            accept: btf.arguments("inet_csk_accept"),
-            recvmsg: btf.arguments("tcp_recvmsg"),
-            sendmsg: btf.arguments("tcp_sendmsg"),
-            connect: btf.arguments("inet_stream_connect"),
-            splice_read: btf.arguments("tcp_splice_read"),
-            sendpage: btf.arguments("tcp_sendpage"),
-            sock_getsockopt: btf.arguments("sock_getsockopt"),
-        }
-    }
 }
 
 impl KernelTypes {
@@ -91,23 +63,8 @@ impl KernelTypes {
     pub fn apply(&self, config: &mut Config) {
         config.sock_dead = self.sock_dead;
         config.sock_keepopen = self.sock_keepopen;
-        let Arguments {
-            accept,
-            recvmsg,
-            sendmsg,
-            connect,
-            splice_read,
-            sendpage,
-            sock_getsockopt,
-        } = self.arguments;
-        // A function that is not there is not hooked.
-        config.accept_args = accept.unwrap_or(0);
-        config.recv_args = recvmsg.unwrap_or(0);
-        config.send_args = sendmsg.unwrap_or(0);
-        config.connect_args = connect.unwrap_or(0);
-        config.splice_args = splice_read.unwrap_or(0);
-        config.sendfile_args = sendpage.unwrap_or(0);
-        config.getsockopt_of_socket = u32::from(sock_getsockopt.is_some());
+        config.accept_args = self.accept_args.unwrap_or(0);
+        config.getsockopt_of_socket = u32::from(self.has_sock_getsockopt);
         config.file_refs_bias = self.file_refs_bias;
     }
 
@@ -118,7 +75,8 @@ impl KernelTypes {
             file_refs_bias,
             sock_dead: btf.enumerator("sock_flags", "SOCK_DEAD")?,
             sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
-            arguments: Arguments::of(btf),
+            accept_args: btf.arguments("inet_csk_accept"),
+            has_sock_getsockopt: btf.arguments("sock_getsockopt").is_some(),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
             functions: btf.functions_only(),
         })

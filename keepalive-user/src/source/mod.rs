@@ -23,7 +23,7 @@ use aya::{
 use keepalive_ebpf::config::Config;
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub use self::{error::HostError, hooks::Attached, memory::Memory};
+pub use self::{error::HostError, hooks::Attached, kallsyms::names_of, memory::Memory};
 
 use self::{
     attach::{Functions, Programs},

@@ -150,7 +150,7 @@ pub fn one_of_each() -> Vec<SocketEvent> {
             7000,
             Kind::Noticed {
                 errno: Errno(ETIMEDOUT),
-                call: Call::Recv,
+                call: Some(Call::Recv),
                 process: process(4242, "postgres"),
                 tid: 4243,
                 delay_ms: 2_000.412_345,

@@ -7,7 +7,7 @@ use serde::{
 
 use super::Rfc3339;
 use crate::{
-    event::{Holder, Kind, Runtime, SocketEvent},
+    event::{Call, Holder, Kind, Runtime, SocketEvent},
     sinks::text::microseconds,
 };
 
@@ -88,7 +88,7 @@ fn kind_fields<M: SerializeStruct>(kind: &Kind, map: &mut M) -> Result<(), M::Er
             process: _,
         } => {
             map.serialize_field("errno", &format_args!("{errno}"))?;
-            map.serialize_field("call", call.name())?;
+            map.serialize_field("call", &call.map(Call::name))?;
             map.serialize_field("tid", tid)?;
             map.serialize_field("delay_ms", &microseconds(*delay_ms))
         }
