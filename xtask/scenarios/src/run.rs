@@ -141,7 +141,8 @@ impl Round<'_> {
         }
     }
 
-    /// Everything that may overlap: prepared at once, then played under one tracer.
+    /// Everything that may overlap: prepared at once and played under one tracer, then those with
+    /// tracers of their own.
     fn together(&self) {
         let shared: Vec<_> = self
             .chosen
@@ -151,14 +152,16 @@ impl Round<'_> {
                 _ => None,
             })
             .collect();
+        if !shared.is_empty() {
+            self.under_one_tracer(&shared);
+        }
+        // Only now: a call that sleeps in the kernel while another tracer attaches to the same
+        // function returns past the programs of both.
         thread::scope(|scope| {
             for scenario in self.chosen {
                 if let Kind::Beside(run) = scenario.kind {
                     scope.spawn(move || self.judge(scenario, || run(self.katrace)));
                 }
-            }
-            if !shared.is_empty() {
-                self.under_one_tracer(&shared);
             }
         });
     }

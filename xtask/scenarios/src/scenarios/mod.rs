@@ -29,7 +29,7 @@ pub type Prepare = fn() -> Result<Act>;
 pub enum Kind {
     /// Prepared before katrace starts, then run beside the others under one tracer.
     Shared(Prepare),
-    /// Beside the shared ones, with tracers of its own.
+    /// After the shared ones and beside each other, with tracers of its own.
     Beside(fn(&Katrace) -> Result<()>),
     /// Alone and before all others, with tracers of its own.
     Alone(fn(&Katrace) -> Result<()>),
@@ -205,7 +205,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario(
         "unnoticed",
-        Kind::Beside(noticed::unnoticed),
+        Kind::Alone(noticed::unnoticed),
         "a process that never reads, and one that closes: the summary names them",
     ),
     scenario(
