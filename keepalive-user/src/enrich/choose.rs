@@ -114,6 +114,9 @@ impl Hints<'_> {
 
     /// One of these began the process, or one of its forebears, at this time or later.
     fn descends(&self, known: &Known, ancestors: &[Identity], since_ns: u64) -> bool {
+        if ancestors.is_empty() {
+            return false;
+        }
         let mut child = known.identity();
         for _ in 0..GENERATIONS {
             let Some(lineage) = (self.lineage)(child.pid) else {

@@ -1,7 +1,7 @@
 //! Who holds which socket, looked up once and believed until something speaks against it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,6 +46,10 @@ pub enum Found {
 pub struct Holders {
     memory: Option<Memory>,
     table: Table,
+    /// Changes up to here are in the table, for processes that were watched before it was read.
+    table_stamp: Stamp,
+    /// Processes whose changes the kernel half tells.
+    watched: HashSet<u32>,
     /// Descriptors of processes read one by one since the last pass.
     recent: Table,
     /// When those processes were read.
@@ -98,6 +102,8 @@ impl Holders {
         Self {
             memory,
             table: Table::default(),
+            table_stamp: 0,
+            watched: HashSet::new(),
             recent: Table::default(),
             read: HashMap::new(),
             processes: Processes::default(),
@@ -111,7 +117,22 @@ impl Holders {
     /// Reads the descriptors of every process.
     pub fn pass(&mut self) {
         let began = Instant::now();
+        let is_first = self.passed.is_none();
+        self.walk();
+        if is_first && self.watch_all() {
+            // What changed while nobody was watched yet.
+            self.walk();
+        }
+        self.recent = Table::default();
+        self.read.clear();
+        let ended = Instant::now();
+        self.cost = ended - began;
+        self.passed = Some(ended);
+    }
+
+    fn walk(&mut self) {
         self.pass_began_ns = now_ns(ClockId::Monotonic);
+        self.table_stamp = self.processes.stamp();
         self.processes.forget_children();
         let mut rows = Vec::new();
         let walked = self.memory.as_mut().is_some_and(|memory| {
@@ -122,19 +143,35 @@ impl Holders {
         } else {
             Table::of_all_processes()
         };
-        self.recent = Table::default();
-        self.read.clear();
-        let ended = Instant::now();
-        self.cost = ended - began;
-        self.passed = Some(ended);
+    }
+
+    /// Asks to be told of every process in the table; true if that was news.
+    fn watch_all(&mut self) -> bool {
+        let Some(memory) = &mut self.memory else {
+            return false;
+        };
+        let before = self.watched.len();
+        for pid in self.table.processes() {
+            if !self.watched.contains(&pid) && memory.watch(pid) {
+                self.watched.insert(pid);
+            }
+        }
+        self.watched.len() > before
     }
 
     /// Takes in a change.
     pub fn notice(&mut self, notice: &Notice) {
         match notice {
-            Notice::Forked { parent, child } => self.processes.forked(*parent, *child),
+            Notice::Forked { parent, child } => {
+                self.processes.forked(*parent, *child);
+                // It is watched as its parent is, but the table was read before it began.
+                self.watched.remove(child);
+            }
             Notice::Renamed { pid } => self.processes.renamed(*pid),
-            Notice::Exited { pid } => self.processes.exited(*pid),
+            Notice::Exited { pid } => {
+                self.processes.exited(*pid);
+                self.watched.remove(pid);
+            }
             Notice::Ended { inode } => drop(self.sockets.remove(inode)),
         }
         if self.processes.is_full() {
@@ -146,6 +183,7 @@ impl Holders {
     pub fn forget(&mut self) {
         self.sockets.clear();
         self.processes = Processes::default();
+        self.watched.clear();
         self.table = Table::default();
         self.recent = Table::default();
         self.passed = None;
@@ -192,7 +230,11 @@ impl Holders {
         decoded: &Decoded,
         at_once: bool,
     ) -> Result<Vec<(u32, Option<u32>)>, Instant> {
-        let mut held = self.verified(inode);
+        let mut held = self.tabled(inode);
+        if accounts_for(&held, decoded) {
+            return Ok(held);
+        }
+        held = self.verified(inode);
         if accounts_for(&held, decoded) {
             return Ok(held);
         }
@@ -257,6 +299,21 @@ impl Holders {
         candidates
             .into_iter()
             .filter(|(pid, fd)| proc::holds(*pid, *fd, inode))
+            .map(|(pid, fd)| (pid, Some(fd)))
+            .collect()
+    }
+
+    /// What the table says, if nothing was told since that speaks against it. For the first event of
+    /// a socket: later ones have an entry.
+    fn tabled(&self, inode: u64) -> Vec<(u32, Option<u32>)> {
+        if self.sockets.contains_key(&inode) {
+            return Vec::new();
+        }
+        let is_current =
+            |pid| self.watched.contains(&pid) && self.processes.is_unchanged(pid, self.table_stamp);
+        self.table
+            .holders(inode)
+            .filter(|(pid, _)| is_current(*pid))
             .map(|(pid, fd)| (pid, Some(fd)))
             .collect()
     }
@@ -337,9 +394,10 @@ impl Holders {
     }
 
     fn known(&mut self, pid: u32) -> Option<Known> {
-        let memory = &mut self.memory;
+        let (memory, watched) = (&mut self.memory, &mut self.watched);
         self.processes.get(pid, |pid| {
-            memory.as_mut().is_some_and(|memory| memory.watch(pid))
+            // A process that the table was read without was not watched then.
+            watched.contains(&pid) || memory.as_mut().is_some_and(|memory| memory.watch(pid))
         })
     }
 

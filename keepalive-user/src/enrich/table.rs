@@ -50,6 +50,16 @@ impl Table {
         self.entries.len()
     }
 
+    /// Every process in it, some more than once.
+    pub fn processes(&self) -> impl Iterator<Item = u32> {
+        let mut last = 0;
+        self.entries.iter().filter_map(move |entry| {
+            let is_new = entry.pid != last;
+            last = entry.pid;
+            is_new.then_some(entry.pid)
+        })
+    }
+
     /// The holders of a socket, by process and descriptor.
     pub fn holders(&self, inode: u64) -> impl Iterator<Item = (u32, u32)> {
         let first = self.entries.partition_point(|entry| entry.inode < inode);
