@@ -1,19 +1,18 @@
 //! Who holds which socket, looked up once and believed until something speaks against it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use keepalive_ebpf::wire::Lineage;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
 use super::{
     choose::{Before, Hints, choose},
+    descriptors::{Descriptors, now_ns},
     proc,
     processes::{Known, Processes, Stamp},
-    table::Table,
 };
 use crate::{
     decode::{Act, Decoded, Notice},
@@ -26,12 +25,6 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(10);
 /// A death is worth a closer look.
 const FRESH_AT_DEATH: Duration = Duration::from_millis(100);
-/// Passes are at least this far apart, however urgent.
-const PASS_GAP: Duration = Duration::from_millis(250);
-/// And at least this many times their own duration: a pass may take a twentieth of one CPU.
-const PASS_COST: u32 = 20;
-/// One process's descriptors are read again no sooner than this.
-const PROCESS_GAP: Duration = Duration::from_millis(200);
 /// So many of those who held a socket are read by themselves before everyone is.
 const LIKELY: usize = 4;
 /// Sockets remembered; past it everything is looked up anew.
@@ -44,22 +37,9 @@ pub enum Found {
 }
 
 pub struct Holders {
-    memory: Option<Memory>,
-    table: Table,
-    /// Changes up to here are in the table, for processes that were watched before it was read.
-    table_stamp: Stamp,
-    /// Processes whose changes the kernel half tells.
-    watched: HashSet<u32>,
-    /// Descriptors of processes read one by one since the last pass.
-    recent: Table,
-    /// When those processes were read.
-    read: HashMap<u32, Instant>,
+    descriptors: Descriptors,
     processes: Processes,
     sockets: HashMap<u64, Entry>,
-    passed: Option<Instant>,
-    /// The last pass began then, by the clock of events.
-    pass_began_ns: u64,
-    cost: Duration,
 }
 
 /// What was found of one socket.
@@ -100,63 +80,15 @@ impl Entry {
 impl Holders {
     pub fn new(memory: Option<Memory>) -> Self {
         Self {
-            memory,
-            table: Table::default(),
-            table_stamp: 0,
-            watched: HashSet::new(),
-            recent: Table::default(),
-            read: HashMap::new(),
+            descriptors: Descriptors::new(memory),
             processes: Processes::default(),
             sockets: HashMap::new(),
-            passed: None,
-            pass_began_ns: 0,
-            cost: Duration::ZERO,
         }
     }
 
     /// Reads the descriptors of every process.
     pub fn pass(&mut self) {
-        let began = Instant::now();
-        let is_first = self.passed.is_none();
-        self.walk();
-        if is_first && self.watch_all() {
-            // What changed while nobody was watched yet.
-            self.walk();
-        }
-        self.recent = Table::default();
-        self.read.clear();
-        let ended = Instant::now();
-        self.cost = ended - began;
-        self.passed = Some(ended);
-    }
-
-    fn walk(&mut self) {
-        self.pass_began_ns = now_ns(ClockId::Monotonic);
-        self.table_stamp = self.processes.stamp();
-        self.processes.forget_children();
-        let mut rows = Vec::new();
-        let walked = self.memory.as_mut().is_some_and(|memory| {
-            memory.descriptors(|row| rows.push((row.inode, row.tgid, row.fd)))
-        });
-        self.table = if walked {
-            Table::of(rows)
-        } else {
-            Table::of_all_processes()
-        };
-    }
-
-    /// Asks to be told of every process in the table; true if that was news.
-    fn watch_all(&mut self) -> bool {
-        let Some(memory) = &mut self.memory else {
-            return false;
-        };
-        let before = self.watched.len();
-        for pid in self.table.processes() {
-            if !self.watched.contains(&pid) && memory.watch(pid) {
-                self.watched.insert(pid);
-            }
-        }
-        self.watched.len() > before
+        self.descriptors.pass(&mut self.processes);
     }
 
     /// Takes in a change.
@@ -165,12 +97,12 @@ impl Holders {
             Notice::Forked { parent, child } => {
                 self.processes.forked(*parent, *child);
                 // It is watched as its parent is, but the table was read before it began.
-                self.watched.remove(child);
+                self.descriptors.unwatch(*child);
             }
             Notice::Renamed { pid } => self.processes.renamed(*pid),
             Notice::Exited { pid } => {
                 self.processes.exited(*pid);
-                self.watched.remove(pid);
+                self.descriptors.unwatch(*pid);
             }
             Notice::Ended { inode } => drop(self.sockets.remove(inode)),
         }
@@ -183,10 +115,7 @@ impl Holders {
     pub fn forget(&mut self) {
         self.sockets.clear();
         self.processes = Processes::default();
-        self.watched.clear();
-        self.table = Table::default();
-        self.recent = Table::default();
-        self.passed = None;
+        self.descriptors.forget();
     }
 
     /// The last known holder of a socket that nobody holds any more.
@@ -198,11 +127,7 @@ impl Holders {
         {
             return owner.process.clone();
         }
-        let (pid, _) = self
-            .table
-            .holders(inode)
-            .chain(self.recent.holders(inode))
-            .next()?;
+        let (pid, _) = self.descriptors.of(inode).next()?;
         self.process(pid)
     }
 
@@ -239,15 +164,15 @@ impl Holders {
             return Ok(held);
         }
         for pid in self.likely(inode, decoded) {
-            if self.read_process(pid) {
+            if self.descriptors.read_process(pid) {
                 held = self.verified(inode);
                 if accounts_for(&held, decoded) {
                     return Ok(held);
                 }
             }
         }
-        if !self.has_passed_since(decoded) && !at_once {
-            let next = self.next_pass();
+        if !self.descriptors.has_passed_since(decoded.monotonic_ns) && !at_once {
+            let next = self.descriptors.next_pass();
             if Instant::now() < next {
                 return Err(next);
             }
@@ -273,11 +198,7 @@ impl Holders {
 
     /// Of those who are known to have held it, and their children, who still does.
     fn verified(&self, inode: u64) -> Vec<(u32, Option<u32>)> {
-        let mut candidates: Vec<(u32, u32)> = self
-            .table
-            .holders(inode)
-            .chain(self.recent.holders(inode))
-            .collect();
+        let mut candidates: Vec<(u32, u32)> = self.descriptors.of(inode).collect();
         if let Some(owner) = self
             .sockets
             .get(&inode)
@@ -309,11 +230,9 @@ impl Holders {
         if self.sockets.contains_key(&inode) {
             return Vec::new();
         }
-        let is_current =
-            |pid| self.watched.contains(&pid) && self.processes.is_unchanged(pid, self.table_stamp);
-        self.table
-            .holders(inode)
-            .filter(|(pid, _)| is_current(*pid))
+        self.descriptors
+            .current(inode, &self.processes)
+            .into_iter()
             .map(|(pid, fd)| (pid, Some(fd)))
             .collect()
     }
@@ -342,8 +261,7 @@ impl Holders {
         }
         let nothing = Before::default();
         let knowns: Vec<&Known> = processes.iter().map(|(known, _)| known).collect();
-        let memory = self.memory.as_ref();
-        let lineage = |pid| -> Option<Lineage> { memory?.lineage(pid) };
+        let lineage = |pid| self.descriptors.lineage(pid);
         let hints = Hints {
             evidence: decoded.evidence.as_ref(),
             user: decoded.user,
@@ -394,42 +312,8 @@ impl Holders {
     }
 
     fn known(&mut self, pid: u32) -> Option<Known> {
-        let (memory, watched) = (&mut self.memory, &mut self.watched);
-        self.processes.get(pid, |pid| {
-            // A process that the table was read without was not watched then.
-            watched.contains(&pid) || memory.as_mut().is_some_and(|memory| memory.watch(pid))
-        })
-    }
-
-    /// Reads one process's descriptors, unless that was just done.
-    fn read_process(&mut self, pid: u32) -> bool {
-        let now = Instant::now();
-        if self
-            .read
-            .get(&pid)
-            .is_some_and(|read| now - *read < PROCESS_GAP)
-        {
-            return false;
-        }
-        self.read.insert(pid, now);
-        self.recent.read_process(pid);
-        if self.recent.len() >= MOST {
-            self.recent = Table::default();
-            self.read.clear();
-        }
-        true
-    }
-
-    /// A pass that began after the event has seen whoever held the socket then.
-    fn has_passed_since(&self, decoded: &Decoded) -> bool {
-        self.passed.is_some() && self.pass_began_ns > decoded.monotonic_ns
-    }
-
-    fn next_pass(&self) -> Instant {
-        match self.passed {
-            Some(passed) => passed + PASS_GAP.max(self.cost * PASS_COST),
-            None => Instant::now(),
-        }
+        let descriptors = &mut self.descriptors;
+        self.processes.get(pid, |pid| descriptors.watch(pid))
     }
 }
 
@@ -452,9 +336,4 @@ fn count(held: &[(u32, Option<u32>)]) -> u32 {
 /// Every reference to the file is one of these descriptors.
 fn accounts_for(held: &[(u32, Option<u32>)], decoded: &Decoded) -> bool {
     !held.is_empty() && count(held) >= decoded.refs
-}
-
-fn now_ns(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
 }

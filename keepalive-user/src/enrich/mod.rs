@@ -10,6 +10,7 @@ mod calls;
 mod cgroup;
 mod choose;
 mod deaths;
+mod descriptors;
 mod holders;
 mod proc;
 mod processes;
