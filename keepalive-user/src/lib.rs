@@ -4,6 +4,7 @@
 //! Data flows one way, `source` → `decode` → `enrich` → `sinks`, and no room imports from its right;
 //! `trace` joins them. docs/architecture.md is the map.
 
+pub mod audit;
 pub mod cli;
 pub mod decode;
 pub mod enrich;

@@ -1,0 +1,66 @@
+//! What is wrong with the settings of this host's sockets, and what would mend it.
+//!
+//! Judging is pure: [`judge`] draws findings from a snapshot, facts of the host and a yardstick.
+//! Only `host` and `programs` read anything.
+
+mod apps;
+mod context;
+mod finding;
+mod fix;
+mod group;
+mod path;
+mod plan;
+mod rule;
+mod rules;
+mod said;
+
+pub use apps::{App, Program, sysctls};
+pub use context::{HostFacts, Yardstick};
+pub use finding::{Evidence, Example, Finding, Verdict};
+pub use path::{Hop, Live, PathsError, Profile, Profiles, Resets};
+pub use plan::{Plan, USUAL_WITHIN_S, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
+pub use rule::{Rule, Severity};
+
+use std::cmp::Reverse;
+
+use crate::{event::Process, snapshot::Snapshot};
+
+/// Every finding of these rules, the most dangerous first. `target` is what fixes recommend;
+/// `program` is asked once for each finding with a known process.
+pub fn judge(
+    snapshot: &Snapshot,
+    host: &HostFacts,
+    yardstick: &Yardstick,
+    target: Plan,
+    rules: &[Rule],
+    program: impl Fn(&Process) -> Program,
+) -> Verdict {
+    let context = context::Context::new(snapshot, host, yardstick, target);
+    let mut findings = Vec::new();
+    for rule in rules {
+        for (group, told) in rules::apply(*rule, &context) {
+            let known = group.process().map(&program);
+            let mut evidence = told.evidence;
+            evidence.0.extend(group.processes());
+            findings.push(Finding {
+                rule: *rule,
+                severity: group.hit.severity,
+                pid: group.pid(),
+                comm: group.process().map(|process| process.comm.to_string()),
+                sockets: group.len(),
+                evidence,
+                why: told.why,
+                fix: fix::lines(told.advice, &group, &context, known.as_ref()),
+                examples: group.examples(),
+            });
+        }
+    }
+    // Stable: what compares equal stays in the order of its first socket.
+    findings.sort_by_key(|one| (Reverse(one.severity), one.rule, Reverse(one.sockets)));
+    Verdict {
+        findings,
+        sockets: context.sockets.len(),
+        unknown: context.unknown,
+        missing: Vec::new(),
+    }
+}
