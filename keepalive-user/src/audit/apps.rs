@@ -151,9 +151,7 @@ impl App {
                  Interval: {intvl_s} * time.Second, Count: {cnt}}}"
             )],
             Self::Node => node(plan),
-            Self::NginxServer => vec![format!(
-                "listen … so_keepalive={idle_s}s:{intvl_s}s:{cnt};"
-            )],
+            Self::NginxServer => vec![format!("listen … so_keepalive={idle_s}s:{intvl_s}s:{cnt};")],
             Self::NginxUpstream => with_sysctls(plan, &["proxy_socket_keepalive on;"]),
             Self::HaProxyServer => vec![
                 "option clitcpka".to_owned(),
@@ -316,7 +314,10 @@ mod tests {
     #[test]
     fn a_program_is_known_by_its_executable_before_its_name() {
         let client = Role::Client { rport: 5432 };
-        assert_eq!(known(&named("postgres"), Role::Server), Some(App::PostgreSql));
+        assert_eq!(
+            known(&named("postgres"), Role::Server),
+            Some(App::PostgreSql)
+        );
         assert_eq!(known(&named("postgres"), client), Some(App::Libpq));
         assert_eq!(known(&named("java"), client), Some(App::PgJdbc));
         assert_eq!(known(&named("java"), Role::Client { rport: 9 }), None);
@@ -341,7 +342,9 @@ mod tests {
         assert_eq!(redis(&PLAN).to_string(), "45 + 3 × 15 = 90 s");
         assert_eq!(
             node(&PLAN),
-            ["socket.setKeepAlive(true, 60000)   // and ten probes, one a second: 60 + 10 × 1 = 70 s"]
+            [
+                "socket.setKeepAlive(true, 60000)   // and ten probes, one a second: 60 + 10 × 1 = 70 s"
+            ]
         );
         assert_eq!(sshd(&PLAN)[2], "ClientAliveCountMax 3   # 30 × 3 = 90 s");
         for idle_s in 1..400 {

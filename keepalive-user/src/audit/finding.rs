@@ -72,7 +72,10 @@ impl Verdict {
     /// How many findings are of this severity.
     pub fn count(&self, severity: Severity) -> usize {
         let mut findings = self.findings.iter();
-        findings.by_ref().filter(|one| one.severity == severity).count()
+        findings
+            .by_ref()
+            .filter(|one| one.severity == severity)
+            .count()
     }
 
     /// Whether any finding is at least as bad.

@@ -1,6 +1,11 @@
 //! Four hundred sockets of one pool are one finding: what makes sockets one pool.
 
-use std::{collections::{HashMap, HashSet}, hash::Hash, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{
     context::{Context, Effective, Socket},

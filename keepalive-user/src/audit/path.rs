@@ -121,10 +121,7 @@ pub struct Profiles(Vec<Profile>);
 #[derive(Debug, Error)]
 pub enum PathsError {
     #[error("--paths {}: {source}; give a readable TOML file of [[path]] tables", .file.display())]
-    Unreadable {
-        file: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { file: PathBuf, source: io::Error },
     #[error("--paths {}, line {line}: {why}; {ADVICE}", .file.display())]
     Wrong {
         file: PathBuf,
@@ -303,7 +300,10 @@ mod tests {
         let built_in = Profiles::built_in().unwrap().iter().count();
         let profiles = with(own).unwrap();
         assert_eq!(profiles.iter().count(), built_in + 1);
-        assert_eq!(profiles.named("aws-nlb").unwrap().idle_timeout_ms, 6_000_000);
+        assert_eq!(
+            profiles.named("aws-nlb").unwrap().idle_timeout_ms,
+            6_000_000
+        );
         assert_eq!(profiles.named("office").unwrap().probe_resets, Resets::No);
         assert!(profiles.to_string().ends_with(", office"));
     }
@@ -312,12 +312,24 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, word) in [
             ("[[path]]\nname = \"x\"\n", 1, "idle_timeout_s"),
-            ("[[path]]\nname = \"x\"\nidle_timeout_s = 0\n", 3, "idle_timeout_s 0"),
+            (
+                "[[path]]\nname = \"x\"\nidle_timeout_s = 0\n",
+                3,
+                "idle_timeout_s 0",
+            ),
             ("[[path]]\nname = \"x\"\nidle_timeout_s = -5\n", 3, "-5"),
             ("[[path]]\nname = \"3s\"\nidle_timeout_s = 5\n", 2, "3s"),
-            ("\n[[path]]\nname = \"\u{1b}[31m\"\nidle_timeout_s = 5\n", 3, ""),
+            (
+                "\n[[path]]\nname = \"\u{1b}[31m\"\nidle_timeout_s = 5\n",
+                3,
+                "",
+            ),
             ("[[path]]\nname = \"x\"\nidle = 5\n", 3, "idle"),
-            ("[[path]]\nname = \"x\"\nidle_timeout_s = 5\nlive = \"no\"\n", 4, "live"),
+            (
+                "[[path]]\nname = \"x\"\nidle_timeout_s = 5\nlive = \"no\"\n",
+                4,
+                "live",
+            ),
             ("[[path]\n", 1, ""),
             ("[path]\nname = \"x\"\n", 1, ""),
         ] {

@@ -11,7 +11,9 @@ impl fmt::Display for Time {
         const HOUR_MS: u64 = 3_600_000;
         match self.0 {
             ms if ms < 1000 => write!(f, "{ms} ms"),
-            ms if ms < 10_000 && ms % 1000 >= 100 => write!(f, "{}.{} s", ms / 1000, ms % 1000 / 100),
+            ms if ms < 10_000 && ms % 1000 >= 100 => {
+                write!(f, "{}.{} s", ms / 1000, ms % 1000 / 100)
+            }
             ms if ms <= 600_000 => write!(f, "{} s", ms / 1000),
             ms if ms < 2 * HOUR_MS => write!(f, "{} min", ms / 60_000),
             ms if ms < 48 * HOUR_MS => match ms % HOUR_MS / 60_000 {

@@ -47,13 +47,8 @@ pub(super) enum Command {
 
 #[derive(Args, Debug, Default)]
 pub(super) struct TraceArgs {
-    /// How to print: table, json, jsonpretty or csv
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: String,
-
-    /// The same as -o json: one object a line
-    #[arg(long, conflicts_with = "output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// Kinds to print: probe, answered, stalled, timeout, reset, or all [default: all, but
     /// answered only after two or more probes]
@@ -80,6 +75,25 @@ pub(super) struct TraceArgs {
     #[arg(short, long)]
     pub verbose: bool,
 
+    #[command(flatten)]
+    pub filters: FilterArgs,
+}
+
+/// How to print, in every command.
+#[derive(Args, Debug, Default)]
+pub(super) struct OutputArgs {
+    /// How to print: table, json, jsonpretty or csv
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: String,
+
+    /// The same as -o json: one object a line
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+}
+
+/// Which sockets, in every command.
+#[derive(Args, Debug, Default)]
+pub(super) struct FilterArgs {
     /// Sockets of these processes
     #[arg(
         short,

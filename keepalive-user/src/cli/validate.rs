@@ -2,7 +2,11 @@
 
 use globset::{Glob, GlobSet};
 
-use super::{args::TraceArgs, error::UsageError, host, parse};
+use super::{
+    args::{FilterArgs, OutputArgs, TraceArgs},
+    error::UsageError,
+    host, parse,
+};
 use crate::{
     event::{Attach, Family},
     settings::{AttachChoice, CommGlobs, Events, Filters, Format, TraceSettings},
@@ -13,9 +17,9 @@ const PORTS: &str = "1 to 65535, or a range such as 8000-8100";
 
 pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     Ok(TraceSettings {
-        output: output(args)?,
+        output: output(&args.output)?,
         events: events(&args.events)?,
-        filters: filters(args)?,
+        filters: filters(&args.filters)?,
         duration: optional(
             "-d",
             args.duration.as_deref(),
@@ -39,7 +43,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     })
 }
 
-fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
+pub(super) fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
     let pids = list("-p", &args.pid, parse::pid, "process ids")?;
     pids.iter().try_for_each(|pid| host::check_process(*pid))?;
     Ok(Filters {
@@ -71,7 +75,7 @@ fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
     })
 }
 
-fn output(args: &TraceArgs) -> Result<Format, UsageError> {
+pub(super) fn output(args: &OutputArgs) -> Result<Format, UsageError> {
     if args.json {
         return Ok(Format::Json);
     }

@@ -27,14 +27,15 @@ pub fn slow<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
 
 /// `None` = never: without keepalive nobody asks.
 fn idle_ms(socket: &Socket<'_>) -> Option<u64> {
-    socket
-        .row
-        .detect_idle_ms
-        .filter(|_| socket.set.keepalive)
+    socket.row.detect_idle_ms.filter(|_| socket.set.keepalive)
 }
 
 pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
-    let within = context.yardstick.wanted.detect_within_ms.unwrap_or_default();
+    let within = context
+        .yardstick
+        .wanted
+        .detect_within_ms
+        .unwrap_or_default();
     let idle = if group.sockets().all(|socket| idle_ms(socket).is_some()) {
         group.most(idle_ms)
     } else {

@@ -105,7 +105,9 @@ pub fn apply<'a>(rule: Rule, context: &Context<'a>) -> Vec<(Group<'a>, Told)> {
             None => Vec::new(),
         },
         Rule::NoUserTimeout => told(
-            by_pool(context, |socket| detection::no_user_timeout(context, socket)),
+            by_pool(context, |socket| {
+                detection::no_user_timeout(context, socket)
+            }),
             &|group| detection::tell_no_user_timeout(group, context),
         ),
         Rule::ListenerWithoutKeepalive => {

@@ -57,14 +57,20 @@ pub fn tell_dying(group: &Group<'_>) -> Told {
     );
     if let Some(ms) = dies_in {
         evidence = evidence.with("dies_in_ms", ms);
-        why += &format!("; if it stays silent, the kernel ends the connection in {}", Time(ms));
+        why += &format!(
+            "; if it stays silent, the kernel ends the connection in {}",
+            Time(ms)
+        );
     }
     let row = group.first.row;
     Told {
         evidence,
         why: why + ".",
         advice: Advice::Lines(vec![
-            format!("no setting brings a peer back: look at {} and the way to it", row.raddr),
+            format!(
+                "no setting brings a peer back: look at {} and the way to it",
+                row.raddr
+            ),
             format!(
                 "katrace -a {} -D {} -e timeout,answered   # shows whether it dies or comes back",
                 row.raddr, row.rport

@@ -289,12 +289,8 @@ fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
         (
             Rule::IdleExceedsPath,
             "the namespace's own conntrack counts, not the profile's default",
-            row(healthy())
-                .path(nlb())
-                .live("aws-nlb", OWN, 30_000),
-            row(healthy())
-                .path(nlb())
-                .live("aws-nlb", POD, 30_000),
+            row(healthy()).path(nlb()).live("aws-nlb", OWN, 30_000),
+            row(healthy()).path(nlb()).live("aws-nlb", POD, 30_000),
         ),
         (
             Rule::NoKeepalive,
