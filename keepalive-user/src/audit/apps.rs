@@ -50,8 +50,8 @@ pub enum Role {
 }
 
 impl App {
-    /// Every one, in the order in which a plan shows them.
-    pub const ALL: [Self; 17] = [
+    /// In the order in which a plan shows them; Go is among its languages.
+    pub const ALL: [Self; 16] = [
         Self::PostgreSql,
         Self::Libpq,
         Self::PgBouncer,
@@ -61,7 +61,6 @@ impl App {
         Self::PgJdbc,
         Self::ConnectorJ,
         Self::Grpc,
-        Self::Go,
         Self::Node,
         Self::NginxServer,
         Self::NginxUpstream,
@@ -70,6 +69,29 @@ impl App {
         Self::Envoy,
         Self::Sshd,
     ];
+
+    /// A word for it, for machines.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "postgresql",
+            Self::Libpq => "libpq",
+            Self::PgBouncer => "pgbouncer",
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+            Self::Redis => "redis",
+            Self::PgJdbc => "pgjdbc",
+            Self::ConnectorJ => "connector-j",
+            Self::Grpc => "grpc",
+            Self::Go => "go",
+            Self::Node => "node",
+            Self::NginxServer => "nginx-server",
+            Self::NginxUpstream => "nginx-upstream",
+            Self::HaProxyServer => "haproxy-server",
+            Self::HaProxyUpstream => "haproxy-upstream",
+            Self::Envoy => "envoy",
+            Self::Sshd => "sshd",
+        }
+    }
 
     /// Its name, with where the lines belong.
     pub fn title(self) -> &'static str {

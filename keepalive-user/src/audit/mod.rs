@@ -8,8 +8,11 @@ mod context;
 mod finding;
 mod fix;
 mod group;
+mod host;
 mod path;
 mod plan;
+mod programs;
+mod request;
 mod rule;
 mod rules;
 mod said;
@@ -19,6 +22,7 @@ pub use context::{HostFacts, Yardstick};
 pub use finding::{Evidence, Example, Finding, Verdict};
 pub use path::{Hop, Live, PathsError, Profile, Profiles, Resets};
 pub use plan::{Plan, USUAL_WITHIN_S, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
+pub use request::{AuditRequest, AuditSettings};
 pub use rule::{Rule, Severity};
 
 use std::cmp::Reverse;
@@ -63,4 +67,21 @@ pub fn judge(
         unknown: context.unknown,
         missing: Vec::new(),
     }
+}
+
+/// The verdict on a snapshot, with what /proc adds to it.
+pub fn of(snapshot: &Snapshot, settings: &AuditSettings) -> Verdict {
+    let yardstick = &settings.yardstick;
+    let mut missing = Vec::new();
+    let host = host::read(snapshot, &yardstick.wanted.hops, &mut missing);
+    let mut verdict = judge(
+        snapshot,
+        &host,
+        yardstick,
+        settings.target,
+        &settings.rules,
+        programs::identify,
+    );
+    verdict.missing = missing;
+    verdict
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::path::{Hop, Resets};
+use super::{
+    path::{Hop, Resets},
+    said::Time,
+};
 
 /// The kernel's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL, in seconds (include/net/tcp.h,
 /// `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
@@ -36,13 +39,15 @@ pub struct Wanted {
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum Unsatisfiable {
     #[error(
-        "--detect-within {within_ms} ms: keepalive counts in whole seconds, so the soonest is 2 s \
-         (1 + 1 × 1); accepted: 2s or more"
+        "--detect-within {}: keepalive counts in whole seconds, so the soonest is 2 s \
+         (1 + 1 × 1); accepted: 2s or more",
+        Time(*.within_ms)
     )]
     TooSoon { within_ms: u64 },
     #[error(
-        "--path {name}: it forgets after {timeout_ms} ms, before keepalive can probe twice \
-         (1 + 1 × 1 = 2 s); accepted: hops of 3 s or more"
+        "--path {name}: it forgets after {}, before keepalive can probe twice \
+         (1 + 1 × 1 = 2 s); accepted: hops of 3 s or more",
+        Time(*.timeout_ms)
     )]
     PathTooShort { name: String, timeout_ms: u64 },
     #[error(

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::audit::{self, AuditArgs};
+
 const AFTER_HELP: &str = "\
 Lists repeat or take commas. Records go to stdout; the banner, warnings and the summary to stderr.
 Lines that say how many records were lost are always printed.
@@ -43,6 +45,9 @@ pub(super) enum Command {
     /// Watch events as they happen (the default)
     #[command(after_help = AFTER_HELP)]
     Trace(TraceArgs),
+    /// Findings about the settings of this host's sockets; exit 1 when there are any
+    #[command(after_help = audit::AFTER_HELP)]
+    Audit(AuditArgs),
 }
 
 #[derive(Args, Debug, Default)]

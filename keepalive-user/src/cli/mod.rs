@@ -2,6 +2,7 @@
 //! (`error`).
 
 mod args;
+mod audit;
 mod error;
 mod host;
 mod parse;
@@ -13,13 +14,15 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub use error::UsageError;
 
-use crate::settings::TraceSettings;
+use crate::{audit::AuditRequest, settings::TraceSettings};
 
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Request {
     /// Watch events.
     Trace(Box<TraceSettings>),
+    /// Judge sockets, or tell what that goes by.
+    Audit(Box<AuditRequest>),
     /// Help or version: write this to stdout and leave with success.
     Print(String),
 }
@@ -48,6 +51,9 @@ where
     };
     let trace = match cli.command {
         Some(args::Command::Trace(trace)) => trace,
+        Some(args::Command::Audit(args)) => {
+            return audit::audit(&args).map(|request| Request::Audit(Box::new(request)));
+        }
         None => cli.trace,
     };
     validate::trace(&trace).map(|settings| Request::Trace(Box::new(settings)))

@@ -1,5 +1,7 @@
 //! From flags as typed to settings: every value read, every name on this host checked.
 
+use std::borrow::Cow;
+
 use globset::{Glob, GlobSet};
 
 use super::{
@@ -173,47 +175,48 @@ fn comms(patterns: &[String]) -> Result<Option<CommGlobs>, UsageError> {
     Ok(Some(CommGlobs::new(set, patterns.to_vec())))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     flag: &'static str,
     texts: &[String],
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<Vec<T>, UsageError> {
+    let accepted = accepted.into();
     texts
         .iter()
-        .map(|text| value(flag, text, &read, accepted))
+        .map(|text| value(flag, text, &read, accepted.clone()))
         .collect()
 }
 
-fn optional<T>(
+pub(super) fn optional<T>(
     flag: &'static str,
     text: Option<&str>,
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<Option<T>, UsageError> {
     text.map(|text| value(flag, text, read, accepted))
         .transpose()
 }
 
-fn value<T>(
+pub(super) fn value<T>(
     flag: &'static str,
     text: &str,
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<T, UsageError> {
     read(text).map_err(|why| refused(flag, text, why, accepted))
 }
 
-fn refused(
+pub(super) fn refused(
     flag: &'static str,
     value: &str,
     why: impl Into<String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> UsageError {
     UsageError::Value {
         flag,
         value: value.to_owned(),
         why: why.into(),
-        accepted,
+        accepted: accepted.into(),
     }
 }

@@ -149,7 +149,7 @@ fn start(time: Time, event: &str, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A comma and a value that needs no quotes, or nothing.
-fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
     match value {
         Some(value) => write!(out, ",{value}"),
         None => write!(out, ","),
@@ -157,7 +157,11 @@ fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A value that may hold commas or quotes (RFC 4180). Line breaks cannot occur: names are escaped.
-fn quoted(value: impl Display, scratch: &mut String, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn quoted(
+    value: impl Display,
+    scratch: &mut String,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
     scratch.clear();
     write!(scratch, "{value}").map_err(io::Error::other)?;
     if !scratch.contains([',', '"']) {

@@ -1,6 +1,7 @@
 //! Records to text, one file per format. Sinks write into buffers that are reused, never to a
 //! descriptor: when to flush, and what a closed pipe means, is the caller's business.
 
+pub mod audit;
 mod csv;
 mod json;
 pub mod sanitize;

@@ -44,7 +44,7 @@ impl Json {
         self.write(&run::SummaryRecord(summary), out)
     }
 
-    fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
         let writer = Harmless(out);
         if self.pretty {
             record.serialize(&mut serde_json::Serializer::pretty(writer))?;

@@ -1,0 +1,60 @@
+//! `katrace audit` from start to end: the rooms joined.
+
+use std::io;
+
+use crate::{
+    Error,
+    audit::{self, AuditRequest, AuditSettings},
+    output,
+    sinks::{self, Buffers, Screen},
+    snapshot,
+};
+
+/// Whether the run found what it was to fail on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Clean,
+    Findings,
+}
+
+/// Does what was asked for and prints it.
+pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
+    let mut to = Buffers::default();
+    let (written, outcome) = match request {
+        AuditRequest::Judge(settings) => judge(settings, &mut to)?,
+        AuditRequest::Plan {
+            output,
+            wanted,
+            plan,
+        } => (
+            sinks::audit::plan(*output, wanted, plan, &mut to),
+            Outcome::Clean,
+        ),
+        AuditRequest::Paths { output, profiles } => (
+            sinks::audit::paths(*output, profiles, &mut to),
+            Outcome::Clean,
+        ),
+        AuditRequest::Rules { output } => (sinks::audit::rules(*output, &mut to), Outcome::Clean),
+    };
+    let read = written
+        .and_then(|()| output::write(&mut to))
+        .map_err(|source| Error::Internal {
+            operation: "writing to stdout",
+            source,
+        })?;
+    // A reader that went away is a quiet end.
+    Ok(if read { outcome } else { Outcome::Clean })
+}
+
+fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, Outcome), Error> {
+    let snapshot = snapshot::read(&settings.snapshot)?;
+    let verdict = audit::of(&snapshot, settings);
+    let outcome = if verdict.reaches(settings.fail_on) {
+        Outcome::Findings
+    } else {
+        Outcome::Clean
+    };
+    let screen = Screen::of_stdout();
+    let written = sinks::audit::findings(settings.output, &screen, &verdict, to);
+    Ok((written, outcome))
+}
