@@ -153,18 +153,19 @@ impl App {
             ],
             Self::Redis => {
                 let own = redis(plan);
-                vec![format!(
-                    "tcp-keepalive {}   # Redis adds a third as interval and counts 3: {own}",
-                    own.idle_s
-                )]
+                vec![
+                    format!("# Redis takes a third of it as interval, and counts 3: {own}"),
+                    format!("tcp-keepalive {}", own.idle_s),
+                ]
             }
             Self::PgJdbc | Self::ConnectorJ => with_sysctls(plan, &["tcpKeepAlive=true"]),
             Self::Grpc => vec![
                 format!("GRPC_ARG_KEEPALIVE_TIME_MS = {}", idle_s * 1000),
                 format!("GRPC_ARG_KEEPALIVE_TIMEOUT_MS = {}", cnt * intvl_s * 1000),
+                "# the server's, which by default allows one ping in 5 min and ends with too_many_pings:"
+                    .to_owned(),
                 format!(
-                    "GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS = {}   # the server's; by \
-                     default it allows one ping in 5 min and ends with too_many_pings",
+                    "GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS = {}",
                     idle_s * 1000
                 ),
             ],
@@ -254,16 +255,15 @@ fn sshd(plan: &Plan) -> Vec<String> {
     let interval = plan.detect_s() / count;
     vec![
         "TCPKeepAlive yes".to_owned(),
+        format!("# {interval} × {count} = {} s", interval * count),
         format!("ClientAliveInterval {interval}"),
-        format!(
-            "ClientAliveCountMax {count}   # {interval} × {count} = {} s",
-            interval * count
-        ),
+        format!("ClientAliveCountMax {count}"),
     ]
 }
 
 fn with_sysctls(plan: &Plan, own: &[&str]) -> Vec<String> {
-    let own = own.iter().map(|line| (*line).to_owned());
+    let times = "# It has no setting of the times, which are the sysctls':";
+    let own = own.iter().copied().chain([times]).map(str::to_owned);
     own.chain(sysctls(plan)).collect()
 }
 
@@ -368,7 +368,7 @@ mod tests {
                 "socket.setKeepAlive(true, 60000)   // and ten probes, one a second: 60 + 10 × 1 = 70 s"
             ]
         );
-        assert_eq!(sshd(&PLAN)[2], "ClientAliveCountMax 3   # 30 × 3 = 90 s");
+        assert_eq!(sshd(&PLAN)[1], "# 30 × 3 = 90 s");
         for idle_s in 1..400 {
             let plan = Plan { idle_s, ..PLAN };
             assert!(redis(&plan).detect_s() <= plan.detect_s(), "{plan}");

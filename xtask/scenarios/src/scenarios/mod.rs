@@ -10,7 +10,10 @@ mod load;
 mod peers;
 mod process;
 mod quiet;
+mod real_programs;
 mod settings;
+
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -34,6 +37,8 @@ pub enum Kind {
     Load(fn(&Katrace, &mut Crowd) -> Result<()>),
     /// Alone, once per kernel.
     Once(fn(&Katrace) -> Result<()>),
+    /// The same with servers from the archive, on a host that has fetched them.
+    Programs(fn(&Katrace, &Path) -> Result<()>),
 }
 
 pub struct Scenario {
@@ -172,6 +177,11 @@ pub const ALL: &[Scenario] = &[
         "no-btf",
         Kind::Once(process::no_btf),
         "a kernel without BTF: exit 3, a line of cause and one of what to do",
+    ),
+    scenario(
+        "real-programs",
+        Kind::Programs(real_programs::speak_for_themselves),
+        "PostgreSQL, Redis, nginx, sshd, libpq: shown as configured, and as getsockopt says inside",
     ),
 ];
 
