@@ -1,7 +1,7 @@
 //! Real servers for the host's scenarios: from the archive, unpacked into a tree that they see as
 //! their root. Nothing is installed, and none of the machine's own libraries is used.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,14 @@ use crate::apt::{Archive, suites};
 use crate::{cache, progress};
 
 /// What is run, with the shell that initdb calls.
-const WANTED: [&str; 6] = [
+const WANTED: [&str; 8] = [
     "postgresql-17",
     "postgresql-client-17",
+    "redis-server",
     "redis-tools",
     "nginx",
     "openssh-server",
+    "openssh-client",
     "dash",
 ];
 /// Libraries for parts that are not used: compiled queries, scripts in Perl.
@@ -49,22 +51,19 @@ fn fetch(dir: &Path) -> Result<()> {
 /// The wanted packages and every library below them. Their scripts and helpers are left out: nothing
 /// is configured here.
 fn with_libraries(archive: &Archive) -> Result<Vec<String>> {
-    let mut found: BTreeSet<String> = WANTED.map(str::to_owned).into();
-    let mut waiting: VecDeque<String> = found.iter().cloned().collect();
-    while let Some(package) = waiting.pop_front() {
-        for name in archive.depends(&package)? {
+    let graph = archive.dependency_graph(&WANTED)?;
+    let mut found: BTreeSet<&str> = WANTED.into();
+    let mut waiting: Vec<&str> = WANTED.into();
+    while let Some(package) = waiting.pop() {
+        for name in graph.get(package).into_iter().flatten() {
+            let library = name.starts_with("lib") || name == "zlib1g";
             let unused = UNUSED.iter().any(|prefix| name.starts_with(prefix));
-            if !name.starts_with("lib") && name != "zlib1g" || unused || found.contains(&name) {
-                continue;
-            }
-            // An alternative may name a package that this suite lacks.
-            if archive.names(&name)?.contains(&name) {
-                found.insert(name.clone());
-                waiting.push_back(name);
+            if library && !unused && graph.contains_key(name) && found.insert(name) {
+                waiting.push(name);
             }
         }
     }
-    Ok(found.into_iter().collect())
+    Ok(found.into_iter().map(str::to_owned).collect())
 }
 
 fn furnish(dir: &Path) -> Result<()> {
