@@ -4,6 +4,7 @@
 //! pass over all descriptors serves every unknown socket at once, and its rate is bounded by what it
 //! costs. docs/architecture.md has the rules in a table.
 
+mod directory;
 mod proc;
 mod table;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::{directory::Directory, proc::pids};
 use self::table::{Known, Table};
 use crate::{
     decode::{Act, Decoded, Evidence},
