@@ -33,6 +33,67 @@ pub struct SnapshotSettings {
     pub reader: ReaderChoice,
 }
 
+/// Everything that decides how sockets are listed.
+#[derive(Clone, Debug)]
+pub struct SocketsSettings {
+    pub output: Format,
+    pub read: SnapshotSettings,
+    /// `None` = as the kernel hands them over.
+    pub sort: Option<SortBy>,
+    /// Only sockets with unanswered probes.
+    pub dying: bool,
+    /// Only sockets whose keepalive is known to be off.
+    pub no_keepalive: bool,
+    /// From the end of one listing to the next; `None` = once.
+    pub watch: Option<Duration>,
+}
+
+/// What a listing is sorted by; equals stay in the kernel's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    State,
+    Local,
+    Peer,
+    Pid,
+    Comm,
+    Netns,
+    Idle,
+    UserTimeout,
+    NextProbe,
+    DetectIdle,
+    DetectData,
+    Unanswered,
+    Silence,
+    Unacked,
+}
+
+impl SortBy {
+    /// Every word there is, for a refusal.
+    pub const WORDS: &str = "state, local, peer, pid, comm, netns, idle, user-timeout, next-probe, \
+                             detect-idle, detect-data, unanswered, silence, unacked";
+
+    /// What a word means.
+    pub fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "state" => Self::State,
+            "local" => Self::Local,
+            "peer" => Self::Peer,
+            "pid" => Self::Pid,
+            "comm" => Self::Comm,
+            "netns" => Self::Netns,
+            "idle" => Self::Idle,
+            "user-timeout" => Self::UserTimeout,
+            "next-probe" => Self::NextProbe,
+            "detect-idle" => Self::DetectIdle,
+            "detect-data" => Self::DetectData,
+            "unanswered" => Self::Unanswered,
+            "silence" => Self::Silence,
+            "unacked" => Self::Unacked,
+            _ => return None,
+        })
+    }
+}
+
 /// Which way to read sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReaderChoice {

@@ -56,4 +56,3 @@ pub extern "C" fn sockets_iter(ctx: *const Context) -> i32 {
     }
     0
 }
-

@@ -14,13 +14,15 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 pub use error::UsageError;
 pub(crate) use host::cgroup2_mount;
 
-use crate::settings::TraceSettings;
+use crate::settings::{SocketsSettings, TraceSettings};
 
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Request {
     /// Watch events.
     Trace(Box<TraceSettings>),
+    /// List sockets.
+    Sockets(Box<SocketsSettings>),
     /// Help or version: write this to stdout and leave with success.
     Print(String),
 }
@@ -48,6 +50,10 @@ where
         }
     };
     let trace = match cli.command {
+        Some(args::Command::Sockets(sockets)) => {
+            return validate::sockets(&sockets)
+                .map(|settings| Request::Sockets(Box::new(settings)));
+        }
         Some(args::Command::Trace(trace)) => trace,
         None => cli.trace,
     };

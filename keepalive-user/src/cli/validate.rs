@@ -2,10 +2,18 @@
 
 use globset::{Glob, GlobSet};
 
-use super::{args::TraceArgs, error::UsageError, host, parse};
+use super::{
+    args::{FilterArgs, SocketsArgs, TraceArgs},
+    error::UsageError,
+    host, parse,
+};
 use crate::{
     event::{Attach, Family},
-    settings::{AttachChoice, CommGlobs, Events, Filters, Format, TraceSettings},
+    settings::{
+        AttachChoice, CommGlobs, Events, Filters, Format, ReaderChoice, SnapshotSettings,
+        SocketsSettings, SortBy, TraceSettings,
+    },
+    snapshot::namespaces,
 };
 
 const EVENTS: &str = "probe, answered, stalled, timeout, reset, all";
@@ -13,9 +21,9 @@ const PORTS: &str = "1 to 65535, or a range such as 8000-8100";
 
 pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     Ok(TraceSettings {
-        output: output(args)?,
+        output: output(&args.output, args.json)?,
         events: events(&args.events)?,
-        filters: filters(args)?,
+        filters: filters(&args.filters)?,
         duration: optional(
             "-d",
             args.duration.as_deref(),
@@ -39,7 +47,55 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     })
 }
 
-fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
+pub(super) fn sockets(args: &SocketsArgs) -> Result<SocketsSettings, UsageError> {
+    let filters = filters(&args.filters)?;
+    if let (Some(netns), Some(typed)) = (filters.netns, &args.filters.netns)
+        && !namespaces::exists(netns)
+    {
+        return Err(refused(
+            "-N",
+            typed,
+            "no process and no mount is in such a network namespace",
+            "an inode as `lsns -t net` shows it, or self",
+        ));
+    }
+    Ok(SocketsSettings {
+        output: output(&args.output, args.json)?,
+        read: SnapshotSettings {
+            filters,
+            reader: reader(&args.reader)?,
+        },
+        sort: optional("--sort", args.sort.as_deref(), sort, SortBy::WORDS)?,
+        dying: args.dying,
+        no_keepalive: args.no_keepalive,
+        watch: optional(
+            "--watch",
+            args.watch.as_deref(),
+            parse::duration,
+            "a time such as 2s or 1m",
+        )?,
+    })
+}
+
+fn sort(word: &str) -> Result<SortBy, String> {
+    SortBy::of(word).ok_or_else(|| "no such column".into())
+}
+
+fn reader(text: &str) -> Result<ReaderChoice, UsageError> {
+    match text {
+        "auto" => Ok(ReaderChoice::Auto),
+        "iter" => Ok(ReaderChoice::Iter),
+        "diag" => Ok(ReaderChoice::Diag),
+        other => Err(refused(
+            "--reader",
+            other,
+            "no such way",
+            "auto, iter, diag",
+        )),
+    }
+}
+
+fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
     let pids = list("-p", &args.pid, parse::pid, "process ids")?;
     pids.iter().try_for_each(|pid| host::check_process(*pid))?;
     Ok(Filters {
@@ -71,11 +127,11 @@ fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
     })
 }
 
-fn output(args: &TraceArgs) -> Result<Format, UsageError> {
-    if args.json {
+fn output(format: &str, json: bool) -> Result<Format, UsageError> {
+    if json {
         return Ok(Format::Json);
     }
-    match args.output.as_str() {
+    match format {
         "table" => Ok(Format::Table),
         "json" => Ok(Format::Json),
         "jsonpretty" => Ok(Format::JsonPretty),

@@ -16,8 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::{directory::Directory, proc::pids};
 use self::table::{Known, Table};
+pub use self::{directory::Directory, proc::pids};
 use crate::{
     decode::{Act, Decoded, Evidence},
     event::{Holder, Owner, OwnerFrom, Process, SocketEvent},

@@ -3,6 +3,7 @@
 
 mod csv;
 mod json;
+mod rows;
 pub mod sanitize;
 mod screen;
 mod sentence;
@@ -12,6 +13,7 @@ mod timestamp;
 
 use std::io;
 
+pub use rows::RowSink;
 pub use screen::Screen;
 
 use crate::{

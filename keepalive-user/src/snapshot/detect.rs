@@ -164,10 +164,7 @@ mod tests {
     #[test]
     fn a_timeout_doubled_already_counts_as_it_was() {
         // 1632 ms is 204 ms doubled three times.
-        assert_eq!(
-            data(1632, 3, 15, RTO_MAX_MS),
-            data(204, 0, 15, RTO_MAX_MS)
-        );
+        assert_eq!(data(1632, 3, 15, RTO_MAX_MS), data(204, 0, 15, RTO_MAX_MS));
     }
 
     #[test]

@@ -79,7 +79,10 @@ mod tests {
     fn a_row_is_read_in_milliseconds() {
         let (netns, facts) = facts(&bytes(), 250).unwrap();
         assert_eq!(netns, 4_026_531_840);
-        assert_eq!((facts.family, facts.state), (Family::Ipv4, State::Established));
+        assert_eq!(
+            (facts.family, facts.state),
+            (Family::Ipv4, State::Established)
+        );
         assert_eq!(facts.local.to_string(), "198.18.0.1:40000");
         assert_eq!(facts.peer.to_string(), "198.18.0.2:5432");
         // 15000 jiffies of 4 ms are 60 s.

@@ -156,7 +156,10 @@ impl<V: Visitor> Sockets<'_, V> {
         let mut more = true;
         diag.list(|listed| {
             let facts = listed.facts;
-            if !self.filters.want_ends(facts.family, facts.local, facts.peer) {
+            if !self
+                .filters
+                .want_ends(facts.family, facts.local, facts.peer)
+            {
                 return Ok(true);
             }
             if let Some(cgroups) = cgroups {

@@ -54,9 +54,7 @@ impl SocketIterator {
         types.apply(&mut config);
         filters::apply(filters, &mut config);
         let room = Room {
-            ring_bytes: NOTHING
-                .ring_bytes
-                .max(rustix::param::page_size() as u32),
+            ring_bytes: NOTHING.ring_bytes.max(rustix::param::page_size() as u32),
             ..NOTHING
         };
         let mut ebpf = object::load(room, &types, &config, false)?;
@@ -90,7 +88,9 @@ impl SocketIterator {
                     program: PROGRAM,
                     source: ProgramError::SyscallError(error),
                 },
-                LinkError::InvalidLink | LinkError::UnknownLinkType(_) => HostError::Object(PROGRAM),
+                LinkError::InvalidLink | LinkError::UnknownLinkType(_) => {
+                    HostError::Object(PROGRAM)
+                }
             })
     }
 }

@@ -72,7 +72,10 @@ impl Diag {
         &mut self,
         mut each: impl FnMut(Listed) -> Result<bool, HostError>,
     ) -> Result<(), HostError> {
-        for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+        for (family, id) in [
+            (AF_INET, SocketId::new_v4()),
+            (AF_INET6, SocketId::new_v6()),
+        ] {
             self.ask(family, id)?;
             if !self.answers(&mut each)? {
                 return Ok(());
@@ -92,8 +95,7 @@ impl Diag {
             states: StateFlags::all() - StateFlags::TIME_WAIT,
             socket_id,
         };
-        let mut message =
-            NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+        let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
         message.finalize();
         let mut bytes = vec![0; Emitable::buffer_len(&message)];
         message.serialize(&mut bytes);
@@ -120,8 +122,8 @@ impl Diag {
                     .map_err(|error| failed(netns, &error))?;
                 match message.payload {
                     NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        let listed = listed(&response)
-                            .map_err(|error| HostError::Row(error.to_string()))?;
+                        let listed =
+                            listed(&response).map_err(|error| HostError::Row(error.to_string()))?;
                         if let Some(listed) = listed
                             && !each(listed)?
                         {
