@@ -7,7 +7,7 @@ use crate::{
     audit::{self, AuditRequest, AuditSettings},
     output,
     sinks::{self, Buffers, Screen},
-    snapshot,
+    snapshot::{Reader, Snapshot},
 };
 
 /// Whether the run found what it was to fail on.
@@ -47,8 +47,15 @@ pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
 }
 
 fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, Outcome), Error> {
-    let snapshot = snapshot::read(&settings.snapshot)?;
-    let verdict = audit::of(&snapshot, settings);
+    let mut reader = Reader::open(&settings.snapshot)?;
+    let mut snapshot = Snapshot::default();
+    reader.read(&mut snapshot)?;
+    let mut verdict = audit::of(&snapshot, settings);
+    if let Some(refused) = &reader.refused {
+        verdict.missing.push(format!(
+            "the iterator over sockets ({refused}); sock_diag and getsockopt were used instead"
+        ));
+    }
     let outcome = if verdict.reaches(settings.fail_on) {
         Outcome::Findings
     } else {

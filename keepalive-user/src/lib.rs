@@ -15,6 +15,7 @@ mod output;
 pub mod settings;
 pub mod sinks;
 pub mod snapshot;
+mod sockets;
 mod source;
 pub mod summary;
 mod trace;
@@ -51,6 +52,10 @@ pub fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Trace(settings)) => match trace::run(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => explain(&error),
+        },
+        Ok(Request::Sockets(settings)) => match sockets::run(*settings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => explain(&error),
         },

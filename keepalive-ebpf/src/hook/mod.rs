@@ -2,6 +2,7 @@
 
 mod accept;
 mod death;
+mod iterate;
 mod lifetime;
 mod reset;
 mod timer;

@@ -1,9 +1,11 @@
 //! From a `struct sock` to a wire record. The only room that reads the kernel's socket structures.
 
 mod owner;
+mod row;
 mod sock;
 
 pub use owner::Task;
+pub use row::row;
 pub use sock::{Ends, Sock, Timer, state};
 
 use keepalive_ebpf::wire::{NO_RTT, RECORD_SIZE, Record, flag};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    args::{FilterArgs, OutputArgs},
+    args::{OutputArgs, SnapshotArgs},
     error::UsageError,
     parse,
     validate::{self, list, optional, refused, value},
@@ -15,7 +15,7 @@ use crate::{
         AuditRequest, AuditSettings, Hop, Profiles, Rule, Severity, USUAL_WITHIN_S, Wanted,
         Yardstick,
     },
-    settings::{Format, SnapshotSettings},
+    settings::Format,
 };
 
 pub(super) const AFTER_HELP: &str = "\
@@ -86,7 +86,7 @@ pub(super) struct AuditArgs {
     pub rules: bool,
 
     #[command(flatten)]
-    pub filters: FilterArgs,
+    pub snapshot: SnapshotArgs,
 }
 
 pub(super) fn audit(args: &AuditArgs) -> Result<AuditRequest, UsageError> {
@@ -113,10 +113,7 @@ pub(super) fn audit(args: &AuditArgs) -> Result<AuditRequest, UsageError> {
     }
     let idle = value("--idle", &args.idle, parse::duration, TIME)?;
     Ok(AuditRequest::Judge(AuditSettings {
-        snapshot: SnapshotSettings {
-            filters: validate::filters(&args.filters)?,
-            ..SnapshotSettings::default()
-        },
+        snapshot: validate::snapshot(&args.snapshot)?,
         output,
         target: target(&wanted)?,
         yardstick: Yardstick {

@@ -13,14 +13,20 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub use error::UsageError;
+pub(crate) use host::cgroup2_mount;
 
-use crate::{audit::AuditRequest, settings::TraceSettings};
+use crate::{
+    audit::AuditRequest,
+    settings::{SocketsSettings, TraceSettings},
+};
 
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Request {
     /// Watch events.
     Trace(Box<TraceSettings>),
+    /// List sockets.
+    Sockets(Box<SocketsSettings>),
     /// Judge sockets, or tell what that goes by.
     Audit(Box<AuditRequest>),
     /// Help or version: write this to stdout and leave with success.
@@ -50,6 +56,10 @@ where
         }
     };
     let trace = match cli.command {
+        Some(args::Command::Sockets(sockets)) => {
+            return validate::sockets(&sockets)
+                .map(|settings| Request::Sockets(Box::new(settings)));
+        }
         Some(args::Command::Trace(trace)) => trace,
         Some(args::Command::Audit(args)) => {
             return audit::audit(&args).map(|request| Request::Audit(Box::new(request)));

@@ -5,13 +5,17 @@ use std::borrow::Cow;
 use globset::{Glob, GlobSet};
 
 use super::{
-    args::{FilterArgs, OutputArgs, TraceArgs},
+    args::{FilterArgs, OutputArgs, SnapshotArgs, SocketsArgs, TraceArgs},
     error::UsageError,
     host, parse,
 };
 use crate::{
     event::{Attach, Family},
-    settings::{AttachChoice, CommGlobs, Events, Filters, Format, TraceSettings},
+    settings::{
+        AttachChoice, CommGlobs, Events, Filters, Format, ReaderChoice, SnapshotSettings,
+        SocketsSettings, SortBy, TraceSettings,
+    },
+    snapshot::namespaces,
 };
 
 const EVENTS: &str = "probe, answered, stalled, timeout, reset, all";
@@ -45,7 +49,60 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     })
 }
 
-pub(super) fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
+pub(super) fn sockets(args: &SocketsArgs) -> Result<SocketsSettings, UsageError> {
+    Ok(SocketsSettings {
+        output: output(&args.output)?,
+        read: snapshot(&args.snapshot)?,
+        sort: optional("--sort", args.sort.as_deref(), sort, SortBy::WORDS)?,
+        dying: args.dying,
+        no_keepalive: args.no_keepalive,
+        watch: optional(
+            "--watch",
+            args.watch.as_deref(),
+            parse::duration,
+            "a time such as 2s or 1m",
+        )?,
+    })
+}
+
+/// What to read; of a network namespace it must be known where it is.
+pub(super) fn snapshot(args: &SnapshotArgs) -> Result<SnapshotSettings, UsageError> {
+    let filters = filters(&args.filters)?;
+    if let (Some(netns), Some(typed)) = (filters.netns, &args.filters.netns)
+        && !namespaces::exists(netns)
+    {
+        return Err(refused(
+            "-N",
+            typed,
+            "no process and no mount is in such a network namespace",
+            "an inode as `lsns -t net` shows it, or self",
+        ));
+    }
+    Ok(SnapshotSettings {
+        filters,
+        reader: reader(&args.reader)?,
+    })
+}
+
+fn sort(word: &str) -> Result<SortBy, String> {
+    SortBy::of(word).ok_or_else(|| "no such column".into())
+}
+
+fn reader(text: &str) -> Result<ReaderChoice, UsageError> {
+    match text {
+        "auto" => Ok(ReaderChoice::Auto),
+        "iter" => Ok(ReaderChoice::Iter),
+        "diag" => Ok(ReaderChoice::Diag),
+        other => Err(refused(
+            "--reader",
+            other,
+            "no such way",
+            "auto, iter, diag",
+        )),
+    }
+}
+
+fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
     let pids = list("-p", &args.pid, parse::pid, "process ids")?;
     pids.iter().try_for_each(|pid| host::check_process(*pid))?;
     Ok(Filters {

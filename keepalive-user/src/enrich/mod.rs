@@ -4,6 +4,7 @@
 //! pass over all descriptors serves every unknown socket at once, and its rate is bounded by what it
 //! costs. docs/architecture.md has the rules in a table.
 
+mod directory;
 mod proc;
 mod table;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::{
 };
 
 use self::table::{Known, Table};
+pub use self::{directory::Directory, proc::pids};
 use crate::{
     decode::{Act, Decoded, Evidence},
     event::{Holder, Owner, OwnerFrom, Process, SocketEvent},

@@ -4,6 +4,7 @@
 pub mod audit;
 mod csv;
 mod json;
+mod rows;
 pub mod sanitize;
 mod screen;
 mod sentence;
@@ -13,6 +14,7 @@ mod timestamp;
 
 use std::io;
 
+pub use rows::RowSink;
 pub use screen::Screen;
 
 use crate::{

@@ -3,7 +3,16 @@
 //! The domain types between the readers of sockets and the rooms that show or judge them. Names and
 //! meanings are the contract's.
 
+mod detect;
+mod diag;
+mod facts;
+mod iter;
+pub(crate) mod namespaces;
+mod reader;
+
 use std::{net::IpAddr, sync::Arc};
+
+pub use reader::{Reader, Visitor};
 
 use crate::{
     event::{Family, Owner, State},
@@ -16,8 +25,21 @@ use crate::{
 /// # Errors
 ///
 /// The host refuses: privilege, or neither reader is allowed.
-pub fn read(_settings: &SnapshotSettings) -> Result<Snapshot, HostError> {
-    Ok(Snapshot::default())
+pub fn read(settings: &SnapshotSettings) -> Result<Snapshot, HostError> {
+    let mut snapshot = Snapshot::default();
+    Reader::open(settings)?.read(&mut snapshot)?;
+    Ok(snapshot)
+}
+
+impl Visitor for Snapshot {
+    fn row(&mut self, row: Row) -> bool {
+        self.rows.push(row);
+        true
+    }
+
+    fn namespace(&mut self, namespace: &Namespace) {
+        self.namespaces.push(*namespace);
+    }
 }
 
 /// Everything that one reading found.

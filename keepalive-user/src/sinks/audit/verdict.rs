@@ -123,7 +123,8 @@ pub fn summary(verdict: &Verdict, err: &mut Vec<u8>) -> io::Result<()> {
             }
         }
     }
-    write!(err, "; {} sockets judged", verdict.sockets)?;
+    let plural = if verdict.sockets == 1 { "" } else { "s" };
+    write!(err, "; {} socket{plural} judged", verdict.sockets)?;
     if verdict.unknown > 0 {
         write!(
             err,

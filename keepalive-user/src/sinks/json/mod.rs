@@ -1,6 +1,7 @@
 //! One JSON object a record, with the fields and the order of docs/events.md.
 
 mod event;
+mod row;
 mod run;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::{sanitize::is_harmful, timestamp::calendar};
 use crate::{
     event::{Lost, Ready, SocketEvent, Time},
+    snapshot::Row,
     summary::Summary,
 };
 
@@ -42,6 +44,10 @@ impl Json {
 
     pub(super) fn summary(&self, summary: &Summary, out: &mut Vec<u8>) -> io::Result<()> {
         self.write(&run::SummaryRecord(summary), out)
+    }
+
+    pub(super) fn row(&self, row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
+        self.write(&row::RowRecord(row), out)
     }
 
     pub(super) fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
