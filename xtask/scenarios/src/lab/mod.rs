@@ -7,6 +7,7 @@ pub mod counters;
 pub mod crowd;
 pub mod link;
 pub mod netns;
+pub mod once;
 pub mod output;
 pub mod pair;
 pub mod pidfd;

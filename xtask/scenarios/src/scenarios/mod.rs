@@ -1,5 +1,6 @@
 //! The list of what katrace must show. One list for this host and for every guest.
 
+mod audit;
 mod bad_input;
 mod causes;
 mod check;
@@ -177,6 +178,21 @@ pub const ALL: &[Scenario] = &[
         "no-btf",
         Kind::Once(process::no_btf),
         "a kernel without BTF: exit 3, a line of cause and one of what to do",
+    ),
+    scenario(
+        "audit-settings",
+        Kind::Once(audit::settings),
+        "rules about settings fire on their cases and not on their twins; exit codes",
+    ),
+    scenario(
+        "audit-now",
+        Kind::Once(audit::now),
+        "a dying and a suspended connection are found, and not once the peer is back",
+    ),
+    scenario(
+        "audit-host",
+        Kind::Once(audit::host),
+        "rules about listeners, noise and namespaces; the namespace's own connection tracking",
     ),
     scenario(
         "real-programs",

@@ -4,7 +4,6 @@
 use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::Command,
     thread::sleep,
     time::Duration,
 };
@@ -14,8 +13,8 @@ use serde_json::Value;
 
 use super::check::{field, number};
 use crate::lab::{
-    Katrace, Netns, Pair, Root, Server, output::output, pair::OURS4, pidfd::Options,
-    root::SERVER_UID, time::deadline,
+    Katrace, Netns, Pair, Root, Server, pair::OURS4, pidfd::Options, root::SERVER_UID,
+    time::deadline,
 };
 
 /// One server: where it listens, what it was told, and the line of its own with which an audit mends it.
@@ -291,36 +290,12 @@ fn until_held(katrace: &Katrace, netns: &Netns, port: u16, client: u16) -> Resul
 }
 
 fn sockets(katrace: &Katrace, netns: &Netns) -> Result<Vec<Value>> {
-    lines(katrace, "sockets", netns, &[], 0)
-}
-
-fn lines(
-    katrace: &Katrace,
-    command: &str,
-    netns: &Netns,
-    args: &[&str],
-    code: i32,
-) -> Result<Vec<Value>> {
-    let inode = netns.inode.to_string();
-    let mut run = Command::new(&katrace.path);
-    run.args([command, "-o", "json", "-N", &inode]).args(args);
-    let output = output(&mut run)?;
-    ensure!(
-        output.status.code() == Some(code),
-        "katrace {command} ended with {}: {}",
-        output.status,
-        output.stderr
-    );
-    output
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
-        .collect()
+    Ok(katrace.once("sockets", netns, &[])?.records)
 }
 
 /// Against a path that forgets after 20 s each of them is told in its own words what to do.
 fn audited(katrace: &Katrace, netns: &Netns) -> Result<()> {
-    let findings = lines(katrace, "audit", netns, &["--path", "20s"], 1)?;
+    let findings = katrace.audit(netns, &["--path", "20s"])?;
     for told in [&POSTGRES, &REDIS, &NGINX, &SSHD] {
         let finding = findings
             .iter()
