@@ -127,7 +127,7 @@ impl<'a> Group<'a> {
             .filter_map(|socket| socket.row.owner.process.as_ref())
             .map(|process| process.pid)
             .collect();
-        (pids.len() > 1).then(|| ("processes", Some(pids.len() as f64)))
+        (pids.len() > 1).then_some(("processes", Some(pids.len() as f64)))
     }
 
     /// Any process that holds one of them.

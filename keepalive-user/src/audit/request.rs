@@ -7,7 +7,7 @@ use crate::settings::{Format, SnapshotSettings};
 #[derive(Clone, Debug)]
 pub enum AuditRequest {
     /// Judge the sockets of this host.
-    Judge(AuditSettings),
+    Judge(Box<AuditSettings>),
     /// Print settings that satisfy what is wanted; needs no socket and no privilege.
     Plan {
         output: Format,

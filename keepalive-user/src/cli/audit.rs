@@ -112,7 +112,7 @@ pub(super) fn audit(args: &AuditArgs) -> Result<AuditRequest, UsageError> {
         });
     }
     let idle = value("--idle", &args.idle, parse::duration, TIME)?;
-    Ok(AuditRequest::Judge(AuditSettings {
+    Ok(AuditRequest::Judge(Box::new(AuditSettings {
         snapshot: validate::snapshot(&args.snapshot)?,
         output,
         target: target(&wanted)?,
@@ -122,7 +122,7 @@ pub(super) fn audit(args: &AuditArgs) -> Result<AuditRequest, UsageError> {
         },
         rules: rules(&args.ignore)?,
         fail_on: severity(&args.fail_on)?,
-    }))
+    })))
 }
 
 fn profiles(args: &AuditArgs) -> Result<Profiles, UsageError> {
