@@ -25,11 +25,11 @@ Exit codes:
   4  a fault in katrace itself";
 
 const SOCKETS_HELP: &str = "\
-KEEPALIVE is idle/interval/count in seconds; USER is TCP_USER_TIMEOUT. A value marked * was set on the
-socket, one marked + comes from the namespace's sysctl, an unmarked one is the kernel's default.
-LOST counts unanswered probes. IDLE-DEAD and DATA-DEAD say after how long a dead peer is noticed while
-nothing, and while something, is in flight; never, if keepalive is off; ? is not known. A narrow
-terminal shows fewer columns, -o json every field.
+KEEPALIVE is idle/interval/count in seconds, USER is TCP_USER_TIMEOUT. A value marked * was set
+on the socket, one marked + comes from the namespace's sysctl, an unmarked one is the kernel's
+default, and ? is not known. LOST counts unanswered probes. IDLE-DEAD and DATA-DEAD say how long
+a dead peer goes unnoticed while nothing, and while something, is in flight. A narrow terminal
+shows fewer columns; -o json has every field.
 
 Examples:
   katrace sockets                          every socket of every network namespace

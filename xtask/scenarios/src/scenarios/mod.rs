@@ -13,6 +13,7 @@ mod process;
 mod quiet;
 mod real_programs;
 mod settings;
+mod sockets;
 
 use std::path::Path;
 
@@ -168,6 +169,21 @@ pub const ALL: &[Scenario] = &[
         "bad-input",
         Kind::Once(bad_input::is_named),
         "what was typed wrong: exit 2 and one line that names it",
+    ),
+    scenario(
+        "sockets-settings",
+        Kind::Once(sockets::settings),
+        "settings from sysctl, per socket, mixed, per namespace, of a listener: as getsockopt has them",
+    ),
+    scenario(
+        "sockets-dying",
+        Kind::Once(sockets::dying),
+        "a dying socket is listed as such, and gone when the listing said it would be",
+    ),
+    scenario(
+        "sockets-agree",
+        Kind::Once(sockets::readers_agree),
+        "both readers list the same of 2,000 sockets while others come and go",
     ),
     scenario(
         "no-privilege",
