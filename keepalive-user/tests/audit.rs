@@ -29,7 +29,7 @@ fn parse(line: &str) -> Result<AuditRequest, UsageError> {
 
 fn settings(line: &str) -> AuditSettings {
     match parse(line) {
-        Ok(AuditRequest::Judge(settings)) => settings,
+        Ok(AuditRequest::Judge(settings)) => *settings,
         other => panic!("{line}: {other:?}"),
     }
 }
