@@ -6,8 +6,9 @@ use crate::{
     Error,
     audit::{self, AuditRequest, AuditSettings},
     output,
+    progress::Progress,
     sinks::{self, Buffers, Screen},
-    snapshot::{Reader, Snapshot},
+    snapshot::{Namespace, Reader, Row, Snapshot, Visitor},
 };
 
 /// Whether the run found what it was to fail on.
@@ -48,8 +49,14 @@ pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
 
 fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, Outcome), Error> {
     let mut reader = Reader::open(&settings.snapshot)?;
-    let mut snapshot = Snapshot::default();
-    reader.read(&mut snapshot)?;
+    let mut reading = Reading {
+        snapshot: Snapshot::default(),
+        progress: Progress::start(true),
+    };
+    let read = reader.read(&mut reading);
+    reading.progress.end();
+    read?;
+    let snapshot = reading.snapshot;
     let mut verdict = audit::of(&snapshot, settings);
     if let Some(refused) = &reader.refused {
         verdict.missing.push(format!(
@@ -64,4 +71,21 @@ fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, 
     let screen = Screen::of_stdout();
     let written = sinks::audit::findings(settings.output, &screen, &verdict, to);
     Ok((written, outcome))
+}
+
+/// A snapshot in the making.
+struct Reading {
+    snapshot: Snapshot,
+    progress: Progress,
+}
+
+impl Visitor for Reading {
+    fn row(&mut self, row: Row) -> bool {
+        self.progress.step();
+        self.snapshot.row(row)
+    }
+
+    fn namespace(&mut self, namespace: &Namespace) {
+        self.snapshot.namespace(namespace);
+    }
 }

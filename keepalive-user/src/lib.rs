@@ -12,6 +12,7 @@ pub mod event;
 mod inspect;
 mod names;
 mod output;
+mod progress;
 pub mod settings;
 pub mod sinks;
 pub mod snapshot;

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Error,
+    progress::Progress,
     settings::{Format, SocketsSettings, SortBy},
     sinks::{RowSink, Screen},
     snapshot::{Reader, Row, Visitor},
@@ -23,10 +24,6 @@ use crate::{
 
 /// Bytes gathered before they are written.
 const BATCH: usize = 64 * 1024;
-/// What takes longer says how far it is,
-const PROGRESS_AFTER: Duration = Duration::from_secs(2);
-/// this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How long the reader of a pipe may keep the end waiting.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -113,10 +110,7 @@ struct Listing<'a> {
     /// Lines that fit on the screen, when it is redrawn.
     screenful: Option<usize>,
     printed: usize,
-    seen: usize,
-    began: Instant,
-    told: Option<Instant>,
-    progress: bool,
+    progress: Progress,
 }
 
 impl<'a> Listing<'a> {
@@ -139,11 +133,7 @@ impl<'a> Listing<'a> {
             written: Ok(()),
             rows: Vec::new(),
             printed: 0,
-            seen: 0,
-            began: Instant::now(),
-            told: None,
-            progress: io::stderr().is_terminal()
-                && (settings.sort.is_some() || !io::stdout().is_terminal()),
+            progress: Progress::start(settings.sort.is_some() || !io::stdout().is_terminal()),
         }
     }
 
@@ -195,33 +185,15 @@ impl<'a> Listing<'a> {
             self.out
                 .extend_from_slice(format!("and {more} more\n").as_bytes());
         }
-        if self.told.is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.progress.end();
         self.flush();
         self.written
-    }
-
-    /// How far it is, for whoever waits.
-    fn tell(&mut self) {
-        let now = Instant::now();
-        let due = match self.told {
-            None => now - self.began > PROGRESS_AFTER,
-            Some(told) => now - told > PROGRESS_EVERY,
-        };
-        if due {
-            self.told = Some(now);
-            let _ = write!(io::stderr(), "\rkatrace: {} sockets …", self.seen);
-        }
     }
 }
 
 impl Visitor for Listing<'_> {
     fn row(&mut self, row: Row) -> bool {
-        self.seen += 1;
-        if self.progress && self.seen.is_multiple_of(256) {
-            self.tell();
-        }
+        self.progress.step();
         if self.wants(&row) {
             if self.settings.sort.is_some() {
                 self.rows.push(row);

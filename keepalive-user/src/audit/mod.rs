@@ -21,7 +21,7 @@ pub use apps::{App, Program, sysctls};
 pub use context::{HostFacts, Yardstick};
 pub use finding::{Evidence, Example, Finding, Verdict};
 pub use path::{Hop, Live, PathsError, Profile, Profiles, Resets};
-pub use plan::{Plan, USUAL_WITHIN_S, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
+pub use plan::{Plan, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
 pub use request::{AuditRequest, AuditSettings};
 pub use rule::{Rule, Severity};
 
@@ -78,10 +78,23 @@ pub fn of(snapshot: &Snapshot, settings: &AuditSettings) -> Verdict {
         snapshot,
         &host,
         yardstick,
-        settings.target,
+        target(settings, &host),
         &settings.rules,
         programs::identify,
     );
     verdict.missing = missing;
     verdict
+}
+
+/// What fixes recommend, once the kernel has told its own timeouts: the shortest of any namespace
+/// counts. Where nothing can satisfy that, the recommendation for the profiles stands.
+fn target(settings: &AuditSettings, host: &HostFacts) -> Plan {
+    let mut wanted = settings.yardstick.wanted.clone();
+    for hop in &mut wanted.hops {
+        let live = host.live.iter().filter(|((name, _), _)| *name == hop.name);
+        if let Some(shortest) = live.map(|(_, ms)| *ms).min() {
+            hop.timeout_ms = shortest;
+        }
+    }
+    wanted.plan_or_usual().unwrap_or(settings.target)
 }

@@ -17,7 +17,7 @@ const INTERVALS_S: [u64; 10] = [75, 60, 30, 20, 15, 10, 5, 3, 2, 1];
 /// One lost packet is no dead peer, nor are two.
 const PROBES: u64 = 3;
 /// Settings that suit most: noticed within this time where nothing else is asked for.
-pub const USUAL_WITHIN_S: u64 = 90;
+const USUAL_WITHIN_S: u64 = 90;
 
 /// Keepalive settings that belong together, in the whole seconds of the socket options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,20 @@ impl Wanted {
     /// Hops that answer probes themselves.
     pub fn l7(&self) -> impl Iterator<Item = &Hop> {
         self.hops.iter().filter(|hop| !hop.passes_probes())
+    }
+
+    /// As [`plan`](Self::plan), within a usual time where none was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn plan_or_usual(&self) -> Result<Plan, Unsatisfiable> {
+        let usual = USUAL_WITHIN_S * 1000;
+        let within = Self {
+            detect_within_ms: Some(self.detect_within_ms.unwrap_or(usual)),
+            hops: self.hops.clone(),
+        };
+        within.plan()
     }
 
     /// Settings that satisfy all of it.

@@ -11,10 +11,7 @@ use super::{
     validate::{self, list, optional, refused, value},
 };
 use crate::{
-    audit::{
-        AuditRequest, AuditSettings, Hop, Profiles, Rule, Severity, USUAL_WITHIN_S, Wanted,
-        Yardstick,
-    },
+    audit::{AuditRequest, AuditSettings, Hop, Profiles, Rule, Severity, Wanted, Yardstick},
     settings::Format,
 };
 
@@ -115,7 +112,7 @@ pub(super) fn audit(args: &AuditArgs) -> Result<AuditRequest, UsageError> {
     Ok(AuditRequest::Judge(Box::new(AuditSettings {
         snapshot: validate::snapshot(&args.snapshot)?,
         output,
-        target: target(&wanted)?,
+        target: wanted.plan_or_usual()?,
         yardstick: Yardstick {
             wanted,
             idle_ms: parse::milliseconds(idle),
@@ -153,16 +150,6 @@ fn wanted(args: &AuditArgs, profiles: &Profiles) -> Result<Wanted, UsageError> {
             .map(parse::milliseconds),
         hops: args.path.iter().map(hop).collect::<Result<_, _>>()?,
     })
-}
-
-/// What fixes recommend: the plan for what was asked, within a usual time where none was.
-fn target(wanted: &Wanted) -> Result<crate::audit::Plan, UsageError> {
-    let usual = USUAL_WITHIN_S * 1000;
-    let within = Wanted {
-        detect_within_ms: Some(wanted.detect_within_ms.unwrap_or(usual)),
-        hops: wanted.hops.clone(),
-    };
-    Ok(within.plan()?)
 }
 
 fn rules(ignored: &[String]) -> Result<Vec<Rule>, UsageError> {

@@ -41,7 +41,7 @@ pub fn no_keepalive<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hi
     if !socket.is_connection() || socket.set.keepalive {
         return None;
     }
-    let hop = context.tightest(socket.row.netns, |_| true);
+    let hop = context.tightest(socket.row.netns, Hop::passes_probes);
     let long = context.yardstick.idle_ms;
     let long = hop.map_or(long, |(_, timeout)| timeout.min(long));
     (socket.row.silence_ms? >= long).then(|| match hop {

@@ -185,11 +185,7 @@ impl Case {
     }
 
     pub fn verdict(&self) -> Verdict {
-        let target = Wanted {
-            detect_within_ms: self.yardstick.wanted.detect_within_ms.or(Some(90_000)),
-            ..self.yardstick.wanted.clone()
-        };
-        let target = target.plan().unwrap();
+        let target = self.yardstick.wanted.plan_or_usual().unwrap();
         let program = |process: &Process| Program {
             comm: process.comm.to_string(),
             ..Program::default()

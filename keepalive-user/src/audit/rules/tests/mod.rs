@@ -5,7 +5,7 @@ mod cases;
 mod host;
 
 use cases::cases;
-use host::{Case, accepted, bare, healthy, in_pod, listener, nlb, of, row, set};
+use host::{Case, accepted, bare, healthy, in_pod, l7, listener, nlb, of, row, set};
 
 use crate::{
     audit::{Hop, Program, Rule, Severity, Wanted, judge},
@@ -81,6 +81,8 @@ fn what_is_asked_for_makes_it_worse() {
     assert_eq!(row(bare()).only().severity, Severity::Warning);
     let on_path = row(bare()).path(nlb()).only();
     assert_eq!(on_path.severity, Severity::Critical);
+    // A proxy ends a connection with a word, and keepalive would not help.
+    assert_eq!(row(bare()).path(l7()).only().severity, Severity::Warning);
     // With a path, long is what the path calls long.
     let minutes = Row {
         silence_ms: Some(60_000),
@@ -121,15 +123,12 @@ fn the_most_dangerous_comes_first_and_ignored_rules_are_silent() {
     );
     let verdict = case.verdict();
     assert!(verdict.reaches(Severity::Critical) && verdict.count(Severity::Warning) == 1);
-    let target = Wanted {
-        detect_within_ms: Some(90_000),
-        hops: Vec::new(),
-    };
+    let target = Wanted::default().plan_or_usual();
     let quiet = judge(
         &case.snapshot,
         &case.host,
         &case.yardstick,
-        target.plan().unwrap(),
+        target.unwrap(),
         &[Rule::NoKeepalive],
         |_| Program::default(),
     );
