@@ -35,16 +35,7 @@ fn settings(line: &str) -> AuditSettings {
 }
 
 fn katrace(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_katrace"))
-        .arg("audit")
-        .args(args)
-        .output()
-        .unwrap();
-    (
-        output.status.code(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    common::katrace(&[&["audit"], args].concat())
 }
 
 #[test]

@@ -224,25 +224,13 @@ fn a_thread_is_not_taken_for_a_process() {
     .unwrap();
 }
 
-fn katrace(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_katrace"))
-        .args(args)
-        .output()
-        .unwrap();
-    (
-        output.status.code(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
 #[test]
 fn the_program_prints_help_to_stdout_and_refusals_to_stderr() {
-    let (code, out, err) = katrace(&["--help"]);
+    let (code, out, err) = common::katrace(&["--help"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("Exit codes:"), "{out}");
 
-    let (code, out, err) = katrace(&["-L", "70000"]);
+    let (code, out, err) = common::katrace(&["-L", "70000"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(err.lines().count(), 1, "{err}");
     assert!(err.starts_with("katrace: -L 70000: "), "{err}");

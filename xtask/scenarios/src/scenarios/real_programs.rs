@@ -238,11 +238,24 @@ fn client_library(katrace: &Katrace, netns: &Netns) -> Result<()> {
             .iter()
             .find(|row| row["comm"] == "psql" && row["rport"] == 5432);
         match of_psql {
-            Some(row) => return same(row, LIBPQ),
+            Some(row) => {
+                same(row, LIBPQ)?;
+                break;
+            }
             None if std::time::Instant::now() > limit => bail!("no connection of psql in {rows:?}"),
             None => sleep(Duration::from_millis(100)),
         }
     }
+    let findings = katrace.audit(netns, &["--path", "20s", "-c", "psql"])?;
+    let fix = findings
+        .first()
+        .map(|one| one["fix"].to_string())
+        .context("nothing is found of psql")?;
+    ensure!(
+        fix.contains("keepalives=1 keepalives_idle=13 "),
+        "no words of libpq in {fix}"
+    );
+    Ok(())
 }
 
 /// What katrace shows is what was configured, and what the owner's own `getsockopt` answers.
