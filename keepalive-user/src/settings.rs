@@ -255,16 +255,8 @@ impl fmt::Debug for CommGlobs {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// What bare `katrace` means.
-    pub(crate) fn settings() -> TraceSettings {
-        match crate::cli::parse(["katrace"]) {
-            Ok(crate::cli::Request::Trace(settings)) => *settings,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn only_the_default_hides_the_answer_to_a_first_probe() {

@@ -1,6 +1,12 @@
 //! Reading every socket, by whichever way the kernel allows.
 
-use std::{collections::HashSet, fs::File, io::Read, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    fs::File,
+    io::Read,
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use keepalive_ebpf::row::ROW_SIZE;
 
@@ -20,6 +26,9 @@ use crate::{
 
 /// Rows asked for at once; the kernel hands over 32 KiB at most.
 const ROWS: usize = 512;
+
+/// Rows among which a second showing is looked for: more than a bucket of the kernel's table holds.
+const RECENT: usize = 64;
 
 /// Something that reads sockets, as often as wanted.
 pub struct Reader {
@@ -130,9 +139,13 @@ impl<V: Visitor> Sockets<'_, V> {
         };
         self.visitor.namespace(&of.namespace);
         let mut rows = Rows::default();
+        let mut recent = Recent::default();
         while let Some(bytes) = rows.next(&mut file)? {
             let (_, facts) =
                 iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
+            if recent.has_or_takes(&facts) {
+                continue;
+            }
             let owner = self.owner(&facts);
             if self.filters.want_owner(&owner) && !self.visitor.row(facts.row(&of, owner)) {
                 return Ok(false);
@@ -196,6 +209,25 @@ fn ask(mut facts: Facts, owner: &Owner, holders: &mut Holders, of: &Defaults) ->
         facts.own = Some(own);
     }
     facts
+}
+
+/// The last rows. Before 5.15 the kernel finds its way back into its table, at each read, by counting
+/// within the bucket: one more socket in there, and it shows the last one again.
+#[derive(Default)]
+struct Recent(VecDeque<(Option<u64>, SocketAddr, SocketAddr)>);
+
+impl Recent {
+    fn has_or_takes(&mut self, facts: &Facts) -> bool {
+        let key = (facts.inode, facts.local, facts.peer);
+        if self.0.contains(&key) {
+            return true;
+        }
+        if self.0.len() == RECENT {
+            self.0.pop_front();
+        }
+        self.0.push_back(key);
+        false
+    }
 }
 
 /// Rows out of a file that hands over as many bytes as it likes.

@@ -11,7 +11,7 @@ use crate::{settings::Format, snapshot::Row};
 /// One output format of a listing.
 #[derive(Debug)]
 pub enum RowSink {
-    Table(table::RowTable),
+    Table(Box<table::RowTable>),
     Json(Json),
     Csv(csv::RowCsv),
 }
@@ -20,7 +20,7 @@ impl RowSink {
     /// A sink for one listing; only the table looks at the screen.
     pub fn new(format: Format, screen: Screen) -> Self {
         match format {
-            Format::Table => Self::Table(table::RowTable::new(screen)),
+            Format::Table => Self::Table(Box::new(table::RowTable::new(screen))),
             Format::Json => Self::Json(Json::compact()),
             Format::JsonPretty => Self::Json(Json::pretty()),
             Format::Csv => Self::Csv(csv::RowCsv::default()),
