@@ -34,6 +34,8 @@ layout! {
     keepalive_timer,
     timer_function,
     timer_expires,
+    /// Null while the timer does not run (`timer_pending`).
+    timer_pprev,
     skc_family,
     skc_state,
     skc_daddr,
@@ -55,6 +57,9 @@ layout! {
     icsk_retransmits,
     icsk_user_timeout,
     icsk_lrcvtime,
+    icsk_rto,
+    icsk_rto_max,
+    icsk_backoff,
     keepalive_time,
     keepalive_intvl,
     keepalive_probes,
@@ -102,4 +107,6 @@ layout! {
     css_cgroup,
     cgroup_kn,
     kn_id,
+    /// From the context of `iter/tcp` to the socket it stands at.
+    iter_sk_common,
 }

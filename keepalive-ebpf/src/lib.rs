@@ -8,4 +8,5 @@
 
 pub mod config;
 pub mod layout;
+pub mod row;
 pub mod wire;

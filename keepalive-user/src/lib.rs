@@ -4,15 +4,19 @@
 //! Data flows one way, `source` → `decode` → `enrich` → `sinks`, and no room imports from its right;
 //! `trace` joins them. docs/architecture.md is the map.
 
+pub mod audit;
 pub mod cli;
 pub mod decode;
 pub mod enrich;
 pub mod event;
+mod inspect;
 mod names;
 mod output;
+mod progress;
 pub mod settings;
 pub mod sinks;
 pub mod snapshot;
+mod sockets;
 mod source;
 pub mod summary;
 mod trace;
@@ -22,10 +26,11 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{cli::Request, source::HostError};
+use crate::{cli::Request, inspect::Outcome, sinks::Buffers, source::HostError};
 
 /// Exit codes of the contract.
 mod exit {
+    pub const FINDINGS: u8 = 1;
     pub const USAGE: u8 = 2;
     pub const HOST: u8 = 3;
     pub const INTERNAL: u8 = 4;
@@ -51,6 +56,15 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => explain(&error),
         },
+        Ok(Request::Sockets(settings)) => match sockets::run(*settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => explain(&error),
+        },
+        Ok(Request::Audit(request)) => match inspect::run(&request) {
+            Ok(Outcome::Clean) => ExitCode::SUCCESS,
+            Ok(Outcome::Findings) => ExitCode::from(exit::FINDINGS),
+            Err(error) => explain(&error),
+        },
         Err(usage) => {
             say(format_args!("katrace: {usage}"));
             ExitCode::from(exit::USAGE)
@@ -59,12 +73,16 @@ pub fn main() -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+    let mut buffers = Buffers {
+        out: text.as_bytes().to_vec(),
+        ..Buffers::default()
+    };
+    match output::write(&mut buffers) {
+        Err(error) => {
             say(format_args!("katrace: writing to stdout: {error}"));
             ExitCode::from(exit::INTERNAL)
         }
-        _ => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
     }
 }
 

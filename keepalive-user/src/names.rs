@@ -4,7 +4,10 @@ use std::fmt;
 
 use rustix::io::Errno as Os;
 
-use crate::event::{Attach, Call, Cause, Errno, Family, Kind, OwnerFrom, Runtime, State};
+use crate::{
+    event::{Attach, Call, Cause, Errno, Family, Kind, OwnerFrom, Runtime, State},
+    snapshot::Origin,
+};
 
 impl Kind {
     /// The `event` field.
@@ -45,6 +48,16 @@ impl State {
             Self::Listen => "LISTEN",
             Self::Closing => "CLOSING",
             Self::NewSynRecv => "NEW_SYN_RECV",
+        }
+    }
+}
+
+impl Origin {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Netns => "netns",
+            Self::Default => "default",
         }
     }
 }

@@ -116,6 +116,23 @@ impl Output {
     }
 }
 
+/// Writes all of it at once: data, then what is said about it. False when the reader has gone, which
+/// is no fault.
+///
+/// # Errors
+///
+/// Writing failed for another reason.
+pub fn write(buffers: &mut Buffers) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(&buffers.out).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
+        written => written?,
+    }
+    to_stderr(buffers);
+    Ok(true)
+}
+
 fn to_stderr(buffers: &mut Buffers) {
     if !buffers.err.is_empty() {
         // If stderr is closed there is nobody to tell.

@@ -2,12 +2,12 @@
 //!
 //! `cli` builds these types; the rest of the program reads them and never sees a flag.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use globset::GlobSet;
 use ipnet::IpNet;
 
-use crate::event::{Attach, Family, Kind};
+use crate::event::{Attach, Family, Kind, Owner, Process};
 
 /// Everything that decides how a trace runs.
 #[derive(Clone, Debug)]
@@ -26,6 +26,86 @@ pub struct TraceSettings {
     pub scan: Scan,
     /// Size of the ring buffer in bytes: a power of two, at least one page.
     pub ring_bytes: u32,
+}
+
+/// What to read of this host's sockets, and how.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotSettings {
+    pub filters: Filters,
+    pub reader: ReaderChoice,
+}
+
+/// Everything that decides how sockets are listed.
+#[derive(Clone, Debug)]
+pub struct SocketsSettings {
+    pub output: Format,
+    pub read: SnapshotSettings,
+    /// `None` = as the kernel hands them over.
+    pub sort: Option<SortBy>,
+    /// Only sockets with unanswered probes.
+    pub dying: bool,
+    /// Only sockets whose keepalive is known to be off.
+    pub no_keepalive: bool,
+    /// From the end of one listing to the next; `None` = once.
+    pub watch: Option<Duration>,
+}
+
+/// What a listing is sorted by; equals stay in the kernel's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    State,
+    Local,
+    Peer,
+    Pid,
+    Comm,
+    Netns,
+    Idle,
+    UserTimeout,
+    NextProbe,
+    DetectIdle,
+    DetectData,
+    Unanswered,
+    Silence,
+    Unacked,
+}
+
+impl SortBy {
+    /// Every word there is, for a refusal.
+    pub const WORDS: &str = "state, local, peer, pid, comm, netns, idle, user-timeout, next-probe, \
+                             detect-idle, detect-data, unanswered, silence, unacked";
+
+    /// What a word means.
+    pub fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "state" => Self::State,
+            "local" => Self::Local,
+            "peer" => Self::Peer,
+            "pid" => Self::Pid,
+            "comm" => Self::Comm,
+            "netns" => Self::Netns,
+            "idle" => Self::Idle,
+            "user-timeout" => Self::UserTimeout,
+            "next-probe" => Self::NextProbe,
+            "detect-idle" => Self::DetectIdle,
+            "detect-data" => Self::DetectData,
+            "unanswered" => Self::Unanswered,
+            "silence" => Self::Silence,
+            "unacked" => Self::Unacked,
+            _ => return None,
+        })
+    }
+}
+
+/// Which way to read sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReaderChoice {
+    /// The iterator where the kernel allows it, sock_diag elsewhere.
+    #[default]
+    Auto,
+    /// A BPF iterator over the kernel's own socket table.
+    Iter,
+    /// sock_diag for the list, `getsockopt` on a holder's descriptor for the settings.
+    Diag,
 }
 
 /// How records are written to stdout.
@@ -139,6 +219,34 @@ pub struct Filters {
     pub cgroup: Option<u64>,
 }
 
+impl Filters {
+    /// Whether `--pid` and `--comm` want a socket with this owner.
+    pub fn want_owner(&self, owner: &Owner) -> bool {
+        let holders = owner.holders.iter().map(|holder| &holder.process);
+        let mut processes = owner.process.iter().chain(holders);
+        let pid = |process: &Process| self.pids.is_empty() || self.pids.contains(&process.pid);
+        let comm = |process: &Process| match &self.comms {
+            Some(globs) => globs.is_match(&process.comm),
+            None => true,
+        };
+        // Each may be met by another holder, as when tracing.
+        processes.clone().any(pid) && processes.any(comm)
+            || self.pids.is_empty() && self.comms.is_none()
+    }
+
+    /// Whether the filters on family, ports and addresses want a socket with these ends.
+    pub fn want_ends(&self, family: Family, local: SocketAddr, peer: SocketAddr) -> bool {
+        let port = |ranges: &[RangeInclusive<u16>], port: u16| {
+            ranges.is_empty() || ranges.iter().any(|range| range.contains(&port))
+        };
+        let within = |net: &IpNet| net.contains(&local.ip()) || net.contains(&peer.ip());
+        self.family.is_none_or(|wanted| wanted == family)
+            && port(&self.lports, local.port())
+            && port(&self.rports, peer.port())
+            && (self.nets.is_empty() || self.nets.iter().any(within))
+    }
+}
+
 /// The patterns of `--comm`; a name passes if any of them matches the whole of it.
 #[derive(Clone)]
 pub struct CommGlobs {
@@ -164,16 +272,8 @@ impl fmt::Debug for CommGlobs {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// What bare `katrace` means.
-    pub(crate) fn settings() -> TraceSettings {
-        match crate::cli::parse(["katrace"]) {
-            Ok(crate::cli::Request::Trace(settings)) => *settings,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn only_the_default_hides_the_answer_to_a_first_probe() {

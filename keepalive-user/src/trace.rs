@@ -103,8 +103,8 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// What ends a trace from outside.
-struct Stop {
+/// What ends a run from outside.
+pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
     deadline: Option<Instant>,
@@ -112,7 +112,7 @@ struct Stop {
 
 impl Stop {
     /// From the start, so that a signal during attaching is not lost.
-    fn listen() -> Result<Self, Error> {
+    pub fn listen() -> Result<Self, Error> {
         let on = |kind| {
             signal(kind).map_err(|source| Error::Internal {
                 operation: "listening for signals",
@@ -133,7 +133,7 @@ impl Stop {
             .and_then(|duration| Instant::now().checked_add(duration));
     }
 
-    async fn asked(&mut self) {
+    pub async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

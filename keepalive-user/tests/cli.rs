@@ -14,7 +14,9 @@ use std::{process::Command, time::Duration};
 use katrace::{
     cli::{self, Request, UsageError},
     event::{Attach, Family},
-    settings::{AttachChoice, Events, Format, TraceSettings},
+    settings::{
+        AttachChoice, Events, Format, ReaderChoice, SocketsSettings, SortBy, TraceSettings,
+    },
 };
 
 fn parse(line: &str) -> Result<Request, UsageError> {
@@ -36,6 +38,10 @@ fn refusal(line: &str) -> String {
 fn help_reads_as_kept() {
     let help = |mut command: clap::Command| command.render_help().to_string();
     golden_help("help.txt", &help(cli::command().term_width(100)));
+    let mut command = cli::command().term_width(100);
+    command.build();
+    let sockets = command.find_subcommand("sockets").unwrap().clone();
+    golden_help("help.sockets.txt", &help(sockets.term_width(100)));
     for flag in ["--help", "-h", "trace --help", "--version", "-V"] {
         assert!(matches!(parse(flag), Ok(Request::Print(_))), "{flag}");
     }
@@ -104,6 +110,48 @@ fn every_flag_is_understood() {
     assert_eq!(all.ring_bytes, 65536);
 }
 
+fn sockets(line: &str) -> SocketsSettings {
+    match parse(line) {
+        Ok(Request::Sockets(settings)) => *settings,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_listing_has_filters_of_its_own_and_shared_ones() {
+    let bare = sockets("sockets");
+    assert_eq!(
+        (bare.output, bare.sort, bare.watch),
+        (Format::Table, None, None)
+    );
+    assert_eq!((bare.dying, bare.no_keepalive), (false, false));
+    assert_eq!(bare.read.reader, ReaderChoice::Auto);
+    assert!(bare.read.filters.netns.is_none() && bare.read.filters.pids.is_empty());
+    let all = sockets(
+        "sockets --json --dying --no-keepalive --sort silence --watch 2s --reader diag -N self \
+         -L 443 -D 1-9 -a ::1 -6 -c nginx*",
+    );
+    assert_eq!(all.output, Format::Json);
+    assert!(all.dying && all.no_keepalive);
+    assert_eq!(all.sort, Some(SortBy::Silence));
+    assert_eq!(all.watch, Some(Duration::from_secs(2)));
+    assert_eq!(all.read.reader, ReaderChoice::Diag);
+    let filters = all.read.filters;
+    assert_eq!(
+        (filters.lports, filters.rports),
+        (vec![443..=443], vec![1..=9])
+    );
+    assert_eq!(filters.family, Some(Family::Ipv6));
+    assert!(filters.netns.is_some() && filters.comms.is_some());
+}
+
+#[test]
+fn every_word_to_sort_by_that_is_listed_is_understood() {
+    for word in SortBy::WORDS.split(", ") {
+        assert!(SortBy::of(word).is_some(), "{word}");
+    }
+}
+
 #[test]
 fn both_families_are_no_filter_and_asking_for_answers_shows_them_all() {
     assert_eq!(settings("-4 -6").filters.family, None);
@@ -143,7 +191,12 @@ fn every_refusal_is_one_line_that_names_it() {
         "--json -o csv",
         "--jsno",
         "-p",
-        "sockets",
+        "sockets --sort name",
+        "sockets --reader proc",
+        "sockets --watch 2",
+        "sockets -N 1",
+        "sockets -e probe",
+        "sockets -L 70000",
         "-p 1 trace",
         "-a \x1b[31m",
     ];
@@ -171,25 +224,13 @@ fn a_thread_is_not_taken_for_a_process() {
     .unwrap();
 }
 
-fn katrace(args: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_katrace"))
-        .args(args)
-        .output()
-        .unwrap();
-    (
-        output.status.code(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
-}
-
 #[test]
 fn the_program_prints_help_to_stdout_and_refusals_to_stderr() {
-    let (code, out, err) = katrace(&["--help"]);
+    let (code, out, err) = common::katrace(&["--help"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("Exit codes:"), "{out}");
 
-    let (code, out, err) = katrace(&["-L", "70000"]);
+    let (code, out, err) = common::katrace(&["-L", "70000"]);
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(err.lines().count(), 1, "{err}");
     assert!(err.starts_with("katrace: -L 70000: "), "{err}");

@@ -8,6 +8,7 @@ mod host;
 mod initramfs;
 mod kernels;
 mod proc;
+mod programs;
 mod progress;
 mod qemu;
 mod test;

@@ -3,6 +3,7 @@
 mod accept;
 mod death;
 mod descriptors;
+mod iterate;
 mod lifetime;
 mod noticed;
 mod passed;

@@ -1,9 +1,11 @@
 //! From a `struct sock` to a wire record. The only room that reads the kernel's socket structures.
 
 mod owner;
+mod row;
 mod sock;
 
 pub use owner::{Process, Task};
+pub use row::row;
 pub use sock::{Ends, Sock, Timer, state};
 
 use core::ffi::c_void;

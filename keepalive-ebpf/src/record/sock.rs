@@ -5,6 +5,7 @@
 
 use keepalive_ebpf::{
     config::CGROUP_DEPTH,
+    row::STOPPED,
     wire::{AF_INET, AF_INET6, NEVER, flag},
 };
 
@@ -15,9 +16,11 @@ pub mod state {
     pub const SYN_SENT: u8 = 2;
     pub const SYN_RECV: u8 = 3;
     pub const FIN_WAIT1: u8 = 4;
+    pub const TIME_WAIT: u8 = 6;
     pub const CLOSE: u8 = 7;
     pub const LAST_ACK: u8 = 9;
     pub const LISTEN: u8 = 10;
+    pub const NEW_SYN_RECV: u8 = 12;
 }
 
 /// Of the Internet's registry, and so of every kernel.
@@ -52,7 +55,7 @@ pub struct Ends {
     pub flags: u8,
 }
 
-/// Effective keepalive settings; times in jiffies.
+/// Keepalive settings; times in jiffies.
 pub struct Settings {
     pub keepidle: u32,
     pub keepintvl: u32,
@@ -217,6 +220,46 @@ impl Sock {
         read!(timer, timer_expires) as u32
     }
 
+    /// Jiffies until its keepalive timer expires, or [`STOPPED`].
+    #[inline(always)]
+    pub fn keepalive_left(self) -> u32 {
+        let timer = self.0 + u64::from(field!(keepalive_timer).offset);
+        if read!(timer, timer_pprev) == 0 {
+            return STOPPED;
+        }
+        let left = self.keepalive_expires().wrapping_sub(jiffies());
+        // Due, and waiting for its softirq.
+        if (left as i32) < 0 { 0 } else { left }
+    }
+
+    /// The retransmission timeout as it stands, jiffies.
+    #[inline(always)]
+    pub fn rto(self) -> u32 {
+        read!(self.0, icsk_rto) as u32
+    }
+
+    /// What that may grow to, jiffies; 0 where the kernel has one limit for all sockets.
+    #[inline(always)]
+    pub fn rto_max(self) -> u32 {
+        read!(self.0, icsk_rto_max) as u32
+    }
+
+    /// How often it was doubled.
+    #[inline(always)]
+    pub fn backoff(self) -> u8 {
+        read!(self.0, icsk_backoff) as u8
+    }
+
+    /// The keepalive settings of the socket itself; 0 = the namespace's.
+    #[inline(always)]
+    pub fn own_settings(self) -> Settings {
+        Settings {
+            keepidle: read!(self.0, keepalive_time) as u32,
+            keepintvl: read!(self.0, keepalive_intvl) as u32,
+            keepcnt: read!(self.0, keepalive_probes) as u32,
+        }
+    }
+
     /// When the peer was last heard, jiffies: the later of the last ACK and the last data.
     #[inline(always)]
     pub fn heard(self) -> u32 {
@@ -291,11 +334,10 @@ impl Sock {
     /// `keepalive_time_when` and its like in include/net/tcp.h: 0 means the namespace's default.
     #[inline(always)]
     pub fn settings(self, net: Net) -> Settings {
-        let mut settings = Settings {
-            keepidle: self.keepidle(net),
-            keepintvl: read!(self.0, keepalive_intvl) as u32,
-            keepcnt: read!(self.0, keepalive_probes) as u32,
-        };
+        let mut settings = self.own_settings();
+        if settings.keepidle == 0 {
+            settings.keepidle = read!(net.0, net_keepalive_time) as u32;
+        }
         if settings.keepintvl == 0 {
             settings.keepintvl = read!(net.0, net_keepalive_intvl) as u32;
         }

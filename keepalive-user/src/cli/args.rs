@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::audit::{self, AuditArgs};
+
 const AFTER_HELP: &str = "\
 Lists repeat or take commas. Records go to stdout; the banner, warnings and the summary to stderr.
 Lines that say how many records were lost are always printed.
@@ -14,12 +16,26 @@ Examples:
   katrace -c 'postgres*' -D 5432       one program, one port
   katrace -e timeout -a 10.0.0.0/8     deaths only, with either end in a network
   katrace -o json -d 5m > events.json  five minutes, one JSON object a line
+  katrace sockets                      every socket's settings, once
 
 Exit codes:
   0  done, also after Ctrl-C, SIGTERM or a closed pipe
   2  the command line is wrong
   3  this host refuses: privilege, kernel, BTF or lockdown
   4  a fault in katrace itself";
+
+const SOCKETS_HELP: &str = "\
+KEEPALIVE is idle/interval/count in seconds, USER is TCP_USER_TIMEOUT. A value marked * was set
+on the socket, one marked + comes from the namespace's sysctl, an unmarked one is the kernel's
+default, and ? is not known. LOST counts unanswered probes. IDLE-DEAD and DATA-DEAD say how long
+a dead peer goes unnoticed while nothing, and while something, is in flight. A narrow terminal
+shows fewer columns; -o json has every field.
+
+Examples:
+  katrace sockets                          every socket of every network namespace
+  katrace sockets -N self -c 'postgres*'   one program's, in this namespace
+  katrace sockets --dying --watch 2s       those with unanswered probes, every two seconds
+  katrace sockets --no-keepalive -o csv    those that never notice a dead peer while idle";
 
 /// Trace TCP keepalive probes and connections that time out, and name the process.
 #[derive(Debug, Parser)]
@@ -43,17 +59,18 @@ pub(super) enum Command {
     /// Watch events as they happen (the default)
     #[command(after_help = AFTER_HELP)]
     Trace(TraceArgs),
+    /// List every TCP socket with the keepalive settings that act on it
+    #[command(after_help = SOCKETS_HELP)]
+    Sockets(SocketsArgs),
+    /// Findings about the settings of this host's sockets; exit 1 when there are any
+    #[command(after_help = audit::AFTER_HELP)]
+    Audit(AuditArgs),
 }
 
 #[derive(Args, Debug, Default)]
 pub(super) struct TraceArgs {
-    /// How to print: table, json, jsonpretty or csv
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: String,
-
-    /// The same as -o json: one object a line
-    #[arg(long, conflicts_with = "output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     /// Kinds to print: probe, answered, stalled, timeout, reset, noticed, or all [default: all, but
     /// answered only after two or more probes]
@@ -84,6 +101,25 @@ pub(super) struct TraceArgs {
     #[arg(short, long)]
     pub verbose: bool,
 
+    #[command(flatten)]
+    pub filters: FilterArgs,
+}
+
+/// How to print, in every command.
+#[derive(Args, Debug, Default)]
+pub(super) struct OutputArgs {
+    /// How to print: table, json, jsonpretty or csv
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: String,
+
+    /// The same as -o json: one object a line
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+}
+
+/// Which sockets, in every command.
+#[derive(Args, Debug, Default)]
+pub(super) struct FilterArgs {
     /// Sockets of these processes
     #[arg(
         short,
@@ -149,4 +185,42 @@ pub(super) struct TraceArgs {
     /// Sockets made in this cgroup (version 2), such as /system.slice/nginx.service
     #[arg(long, value_name = "PATH", help_heading = "Filters")]
     pub cgroup: Option<PathBuf>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(super) struct SocketsArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Sort by state, local, peer, pid, comm, netns, idle, user-timeout (lowest first), next-probe,
+    /// detect-idle, detect-data (soonest first, never last), unanswered, silence or unacked (highest
+    /// first) [default: the kernel's order]
+    #[arg(long, value_name = "COLUMN")]
+    pub sort: Option<String>,
+
+    /// Only sockets with unanswered probes
+    #[arg(long)]
+    pub dying: bool,
+
+    /// Only sockets whose keepalive is off
+    #[arg(long)]
+    pub no_keepalive: bool,
+
+    /// List again each time this long has passed, such as 2s, until Ctrl-C
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub watch: Option<String>,
+
+    #[command(flatten)]
+    pub snapshot: SnapshotArgs,
+}
+
+/// How to read sockets, and which.
+#[derive(Args, Debug, Default)]
+pub(super) struct SnapshotArgs {
+    /// How to read sockets: auto, iter (a BPF iterator) or diag (sock_diag and getsockopt)
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    pub reader: String,
+
+    #[command(flatten)]
+    pub filters: FilterArgs,
 }

@@ -1,10 +1,13 @@
 //! A command line refused, in one line: what was typed, what is wrong with it, what is accepted.
 
-use std::{fmt, path::PathBuf};
+use std::{borrow::Cow, fmt, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::sinks::sanitize::Escaped;
+use crate::{
+    audit::{PathsError, Unsatisfiable},
+    sinks::sanitize::Escaped,
+};
 
 /// Why a command line cannot be followed; exit code 2. `Display` is one line, safe for a terminal.
 #[derive(Debug, Error)]
@@ -15,7 +18,7 @@ pub enum UsageError {
         flag: &'static str,
         value: String,
         why: String,
-        accepted: &'static str,
+        accepted: Cow<'static, str>,
     },
 
     #[error("-p {pid}: no such process; give the pid of a running one, or select by name with -c")]
@@ -40,6 +43,14 @@ pub enum UsageError {
 
     #[error("-N self: /proc/self/ns/net cannot be read ({source}); mount /proc or give the inode")]
     NoNetns { source: std::io::Error },
+
+    /// A file of path profiles that cannot be used.
+    #[error("{}", Escaped(&.0.to_string()))]
+    Paths(#[from] PathsError),
+
+    /// Nothing can satisfy what was asked for.
+    #[error("{0}")]
+    Unsatisfiable(#[from] Unsatisfiable),
 
     /// The line itself: an unknown flag, a missing value, two flags that exclude each other.
     #[error("{}", Escaped(.0))]

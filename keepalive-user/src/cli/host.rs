@@ -72,7 +72,7 @@ fn probe(path: &Path) -> io::Result<Option<u64>> {
     Ok(Some(meta.ino()))
 }
 
-fn cgroup2_mount() -> Option<PathBuf> {
+pub(crate) fn cgroup2_mount() -> Option<PathBuf> {
     mount_point(&fs::read_to_string("/proc/self/mountinfo").ok()?)
 }
 

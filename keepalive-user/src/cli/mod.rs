@@ -2,6 +2,7 @@
 //! (`error`).
 
 mod args;
+mod audit;
 mod error;
 mod host;
 mod parse;
@@ -12,14 +13,22 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub use error::UsageError;
+pub(crate) use host::cgroup2_mount;
 
-use crate::settings::TraceSettings;
+use crate::{
+    audit::AuditRequest,
+    settings::{SocketsSettings, TraceSettings},
+};
 
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Request {
     /// Watch events.
     Trace(Box<TraceSettings>),
+    /// List sockets.
+    Sockets(Box<SocketsSettings>),
+    /// Judge sockets, or tell what that goes by.
+    Audit(Box<AuditRequest>),
     /// Help or version: write this to stdout and leave with success.
     Print(String),
 }
@@ -47,7 +56,14 @@ where
         }
     };
     let trace = match cli.command {
+        Some(args::Command::Sockets(sockets)) => {
+            return validate::sockets(&sockets)
+                .map(|settings| Request::Sockets(Box::new(settings)));
+        }
         Some(args::Command::Trace(trace)) => trace,
+        Some(args::Command::Audit(args)) => {
+            return audit::audit(&args).map(|request| Request::Audit(Box::new(request)));
+        }
         None => cli.trace,
     };
     validate::trace(&trace).map(|settings| Request::Trace(Box::new(settings)))

@@ -60,6 +60,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Whole milliseconds, at least one; a time beyond their range stops at its end.
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
 /// A count of at least one.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     match number(text)? {

@@ -1,11 +1,21 @@
 //! From flags as typed to settings: every value read, every name on this host checked.
 
+use std::borrow::Cow;
+
 use globset::{Glob, GlobSet};
 
-use super::{args::TraceArgs, error::UsageError, host, parse};
+use super::{
+    args::{FilterArgs, OutputArgs, SnapshotArgs, SocketsArgs, TraceArgs},
+    error::UsageError,
+    host, parse,
+};
 use crate::{
     event::{Attach, Family},
-    settings::{AttachChoice, CommGlobs, Events, Filters, Format, Scan, TraceSettings},
+    settings::{
+        AttachChoice, CommGlobs, Events, Filters, Format, ReaderChoice, Scan, SnapshotSettings,
+        SocketsSettings, SortBy, TraceSettings,
+    },
+    snapshot::namespaces,
 };
 
 const EVENTS: &str = "probe, answered, stalled, timeout, reset, noticed, all";
@@ -13,9 +23,9 @@ const PORTS: &str = "1 to 65535, or a range such as 8000-8100";
 
 pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     Ok(TraceSettings {
-        output: output(args)?,
+        output: output(&args.output)?,
         events: events(&args.events)?,
-        filters: filters(args)?,
+        filters: filters(&args.filters)?,
         duration: optional(
             "-d",
             args.duration.as_deref(),
@@ -40,7 +50,60 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     })
 }
 
-fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
+pub(super) fn sockets(args: &SocketsArgs) -> Result<SocketsSettings, UsageError> {
+    Ok(SocketsSettings {
+        output: output(&args.output)?,
+        read: snapshot(&args.snapshot)?,
+        sort: optional("--sort", args.sort.as_deref(), sort, SortBy::WORDS)?,
+        dying: args.dying,
+        no_keepalive: args.no_keepalive,
+        watch: optional(
+            "--watch",
+            args.watch.as_deref(),
+            parse::duration,
+            "a time such as 2s or 1m",
+        )?,
+    })
+}
+
+/// What to read; of a network namespace it must be known where it is.
+pub(super) fn snapshot(args: &SnapshotArgs) -> Result<SnapshotSettings, UsageError> {
+    let filters = filters(&args.filters)?;
+    if let (Some(netns), Some(typed)) = (filters.netns, &args.filters.netns)
+        && !namespaces::exists(netns)
+    {
+        return Err(refused(
+            "-N",
+            typed,
+            "no process and no mount is in such a network namespace",
+            "an inode as `lsns -t net` shows it, or self",
+        ));
+    }
+    Ok(SnapshotSettings {
+        filters,
+        reader: reader(&args.reader)?,
+    })
+}
+
+fn sort(word: &str) -> Result<SortBy, String> {
+    SortBy::of(word).ok_or_else(|| "no such column".into())
+}
+
+fn reader(text: &str) -> Result<ReaderChoice, UsageError> {
+    match text {
+        "auto" => Ok(ReaderChoice::Auto),
+        "iter" => Ok(ReaderChoice::Iter),
+        "diag" => Ok(ReaderChoice::Diag),
+        other => Err(refused(
+            "--reader",
+            other,
+            "no such way",
+            "auto, iter, diag",
+        )),
+    }
+}
+
+fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
     let pids = list("-p", &args.pid, parse::pid, "process ids")?;
     pids.iter().try_for_each(|pid| host::check_process(*pid))?;
     Ok(Filters {
@@ -72,7 +135,7 @@ fn filters(args: &TraceArgs) -> Result<Filters, UsageError> {
     })
 }
 
-fn output(args: &TraceArgs) -> Result<Format, UsageError> {
+pub(super) fn output(args: &OutputArgs) -> Result<Format, UsageError> {
     if args.json {
         return Ok(Format::Json);
     }
@@ -172,47 +235,48 @@ fn comms(patterns: &[String]) -> Result<Option<CommGlobs>, UsageError> {
     Ok(Some(CommGlobs::new(set, patterns.to_vec())))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     flag: &'static str,
     texts: &[String],
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<Vec<T>, UsageError> {
+    let accepted = accepted.into();
     texts
         .iter()
-        .map(|text| value(flag, text, &read, accepted))
+        .map(|text| value(flag, text, &read, accepted.clone()))
         .collect()
 }
 
-fn optional<T>(
+pub(super) fn optional<T>(
     flag: &'static str,
     text: Option<&str>,
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<Option<T>, UsageError> {
     text.map(|text| value(flag, text, read, accepted))
         .transpose()
 }
 
-fn value<T>(
+pub(super) fn value<T>(
     flag: &'static str,
     text: &str,
     read: impl Fn(&str) -> Result<T, String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> Result<T, UsageError> {
     read(text).map_err(|why| refused(flag, text, why, accepted))
 }
 
-fn refused(
+pub(super) fn refused(
     flag: &'static str,
     value: &str,
     why: impl Into<String>,
-    accepted: &'static str,
+    accepted: impl Into<Cow<'static, str>>,
 ) -> UsageError {
     UsageError::Value {
         flag,
         value: value.to_owned(),
         why: why.into(),
-        accepted,
+        accepted: accepted.into(),
     }
 }

@@ -306,7 +306,7 @@ fn errno(raw: u32) -> Errno {
     Errno(i32::try_from(raw).unwrap_or(i32::MAX))
 }
 
-fn family(raw: u8) -> Result<Family, DecodeError> {
+pub(crate) fn family(raw: u8) -> Result<Family, DecodeError> {
     match raw {
         wire::AF_INET => Ok(Family::Ipv4),
         wire::AF_INET6 => Ok(Family::Ipv6),
@@ -315,12 +315,12 @@ fn family(raw: u8) -> Result<Family, DecodeError> {
 }
 
 /// An IPv4 address travels v4-mapped; any other mapped address is printed as IPv4 too.
-fn address(raw: [u8; 16]) -> IpAddr {
+pub(crate) fn address(raw: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(raw).to_canonical()
 }
 
 /// include/net/tcp_states.h.
-fn state(raw: u8) -> Result<State, DecodeError> {
+pub(crate) fn state(raw: u8) -> Result<State, DecodeError> {
     Ok(match raw {
         1 => State::Established,
         2 => State::SynSent,

@@ -11,6 +11,7 @@ mod cgroup;
 mod choose;
 mod deaths;
 mod descriptors;
+mod directory;
 mod holders;
 mod proc;
 mod processes;
@@ -20,8 +21,12 @@ mod tests;
 
 use std::{sync::Arc, time::Instant};
 
-pub use self::deaths::{Deaths, Unnoticed};
 use self::holders::{Found, Holders};
+pub use self::{
+    deaths::{Deaths, Unnoticed},
+    directory::Directory,
+    proc::pids,
+};
 use crate::{
     decode::{self, Act, Decoded, Evidence, Notice},
     event::{Holder, Owner, OwnerFrom, Process, SocketEvent},
@@ -42,8 +47,7 @@ pub enum Outcome {
 
 /// Names the owners of sockets.
 pub struct Enricher {
-    pids: Vec<u32>,
-    comms: Option<crate::settings::CommGlobs>,
+    filters: Filters,
     holders: Holders,
 }
 
@@ -51,8 +55,7 @@ impl Enricher {
     /// `memory` is the kernel half's, where there is one.
     pub fn new(filters: &Filters, memory: Option<Memory>) -> Self {
         Self {
-            pids: filters.pids.clone(),
-            comms: filters.comms.clone(),
+            filters: filters.clone(),
             holders: Holders::new(memory),
         }
     }
@@ -93,32 +96,15 @@ impl Enricher {
         let Decoded {
             time, socket, kind, ..
         } = decoded;
-        let event = SocketEvent {
+        if !self.filters.want_owner(&owner) {
+            return Outcome::Unwanted;
+        }
+        Outcome::Event(SocketEvent {
             time,
             socket,
             owner,
             kind,
-        };
-        if self.wants(&event) {
-            Outcome::Event(event)
-        } else {
-            Outcome::Unwanted
-        }
-    }
-
-    fn wants(&self, event: &SocketEvent) -> bool {
-        if self.pids.is_empty() && self.comms.is_none() {
-            return true;
-        }
-        let any = |test: &dyn Fn(&Process) -> bool| {
-            let holders = event.owner.holders.iter().map(|holder| &holder.process);
-            event.process().into_iter().chain(holders).any(test)
-        };
-        (self.pids.is_empty() || any(&|process| self.pids.contains(&process.pid)))
-            && self
-                .comms
-                .as_ref()
-                .is_none_or(|globs| any(&|process| globs.is_match(&process.comm)))
+        })
     }
 
     /// The owner, or when the next pass may tell.

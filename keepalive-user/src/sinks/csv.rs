@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{sanitize::Escaped, text::microseconds, timestamp::calendar};
-use crate::event::{Call, Errno, Kind, Lost, SocketEvent, Time};
+use crate::event::{Call, Errno, Kind, Lost, Owner, SocketEvent, Time};
 
 const HEADER: &str = "time,event,family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,owners,\
 owner_from,keepidle_ms,keepintvl_ms,keepcnt,user_timeout_ms,silence_ms,probe,sent,unanswered,rtt_ms,\
@@ -70,7 +70,7 @@ impl Csv {
             quoted(Escaped(&process.comm), &mut self.owners, out)?;
         }
         out.push(b',');
-        quoted(Owners(event), &mut self.owners, out)?;
+        quoted(Owners(owner), &mut self.owners, out)?;
         cell(owner.from.map(|from| from.name()), out)?;
         write!(out, ",{},{}", set.keepidle_ms, set.keepintvl_ms)?;
         write!(out, ",{},{}", set.keepcnt, set.user_timeout_ms)?;
@@ -169,7 +169,7 @@ fn start(time: Time, event: &str, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A comma and a value that needs no quotes, or nothing.
-fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
     match value {
         Some(value) => write!(out, ",{value}"),
         None => write!(out, ","),
@@ -177,7 +177,11 @@ fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A value that may hold commas or quotes (RFC 4180). Line breaks cannot occur: names are escaped.
-fn quoted(value: impl Display, scratch: &mut String, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn quoted(
+    value: impl Display,
+    scratch: &mut String,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
     scratch.clear();
     write!(scratch, "{value}").map_err(io::Error::other)?;
     if !scratch.contains([',', '"']) {
@@ -196,11 +200,11 @@ fn quoted(value: impl Display, scratch: &mut String, out: &mut Vec<u8>) -> io::R
 
 /// `pid/comm/fd;…`, the descriptor empty where unknown. A semicolon in a name is spelled out, so
 /// that no process can pass for two.
-struct Owners<'a>(&'a SocketEvent);
+pub(super) struct Owners<'a>(pub &'a Owner);
 
 impl Display for Owners<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, holder) in self.0.owner.holders.iter().enumerate() {
+        for (at, holder) in self.0.holders.iter().enumerate() {
             let separator = if at == 0 { "" } else { ";" };
             let process = &holder.process;
             write!(f, "{separator}{}/", process.pid)?;

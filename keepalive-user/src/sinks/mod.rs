@@ -1,8 +1,10 @@
 //! Records to text, one file per format. Sinks write into buffers that are reused, never to a
 //! descriptor: when to flush, and what a closed pipe means, is the caller's business.
 
+pub mod audit;
 mod csv;
 mod json;
+mod rows;
 pub mod sanitize;
 mod screen;
 mod sentence;
@@ -12,6 +14,7 @@ mod timestamp;
 
 use std::io;
 
+pub use rows::RowSink;
 pub use screen::Screen;
 
 use crate::{

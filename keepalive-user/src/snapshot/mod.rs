@@ -3,9 +3,44 @@
 //! The domain types between the readers of sockets and the rooms that show or judge them. Names and
 //! meanings are the contract's.
 
+pub(crate) mod detect;
+mod diag;
+mod facts;
+mod iter;
+pub(crate) mod namespaces;
+mod reader;
+
 use std::{net::IpAddr, sync::Arc};
 
-use crate::event::{Family, Owner, State};
+pub use reader::{Reader, Visitor};
+
+use crate::{
+    event::{Family, Owner, State},
+    settings::SnapshotSettings,
+    source::HostError,
+};
+
+/// Reads every socket that the filters let through, whole. Blocks for as long as that takes.
+///
+/// # Errors
+///
+/// The host refuses: privilege, or neither reader is allowed.
+pub fn read(settings: &SnapshotSettings) -> Result<Snapshot, HostError> {
+    let mut snapshot = Snapshot::default();
+    Reader::open(settings)?.read(&mut snapshot)?;
+    Ok(snapshot)
+}
+
+impl Visitor for Snapshot {
+    fn row(&mut self, row: Row) -> bool {
+        self.rows.push(row);
+        true
+    }
+
+    fn namespace(&mut self, namespace: &Namespace) {
+        self.namespaces.push(*namespace);
+    }
+}
 
 /// Everything that one reading found.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +66,16 @@ pub struct Row {
     /// Inode in sockfs; `None` once no file refers to it.
     pub inode: Option<u64>,
     pub owner: Arc<Owner>,
-    /// `SO_KEEPALIVE`.
-    pub keepalive: bool,
-    pub keepidle_ms: Setting<u64>,
-    pub keepintvl_ms: Setting<u64>,
-    pub keepcnt: Setting<u32>,
+    /// `SO_KEEPALIVE`. This and the four settings are `None` where the reader cannot know them:
+    /// sock_diag tells none of them, and `getsockopt` needs a process that holds the socket.
+    pub keepalive: Option<bool>,
+    pub keepidle_ms: Option<Setting<u64>>,
+    pub keepintvl_ms: Option<Setting<u64>>,
+    pub keepcnt: Option<Setting<u32>>,
     /// 0 = unset.
-    pub user_timeout_ms: Setting<u32>,
-    /// Until the keepalive timer expires; `None` when it does not run.
+    pub user_timeout_ms: Option<Setting<u32>>,
+    /// Until the next keepalive probe, if the peer stays silent; `None` when none is to come, or
+    /// when sock_diag shows another timer in its place.
     pub next_probe_ms: Option<u64>,
     /// Probes unanswered.
     pub unanswered: u32,

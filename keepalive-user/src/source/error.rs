@@ -55,6 +55,20 @@ pub enum HostError {
         /// Of the first backend that the verifier refused.
         verifier_log: Option<String>,
     },
+    #[error("sockets cannot be iterated over here: {0}")]
+    NoIterator(String),
+    #[error("{operation} network namespace {netns}: {source}")]
+    Namespace {
+        operation: &'static str,
+        netns: u32,
+        source: io::Error,
+    },
+    #[error("sock_diag in network namespace {netns}: {cause}")]
+    Diag { netns: u32, cause: String },
+    #[error("--cgroup: this kernel's sock_diag does not tell a socket's cgroup")]
+    NoSocketCgroup,
+    #[error("a row of the listing is not as it should be: {0}")]
+    Row(String),
     #[error("--cgroup needs {0}")]
     NoCgroup(BtfError),
     #[error("the kernel half's log cannot be read: {0}")]
@@ -78,6 +92,18 @@ impl HostError {
             Self::Btf(_) | Self::NoCgroup(_) => {
                 "this kernel keeps it elsewhere: please report its version and this line".into()
             }
+            Self::NoIterator(_) => {
+                "--reader auto takes sock_diag where the iterator is refused".into()
+            }
+            Self::NoSocketCgroup => "leave --cgroup out, or select by -p or -c".into(),
+            Self::Namespace { .. } => {
+                "entering network namespaces needs CAP_SYS_ADMIN; -N self stays in this one".into()
+            }
+            Self::Diag { .. } => {
+                "sock_diag needs a kernel with CONFIG_INET_DIAG, or its modules inet_diag and \
+                 tcp_diag"
+                    .into()
+            }
             Self::Kallsyms(_) | Self::NoAddress => {
                 "the tracepoint backend needs CAP_SYSLOG and kernel.kptr_restrict below 2".into()
             }
@@ -94,7 +120,7 @@ impl HostError {
                 }
             }
             Self::Object(_) => "rebuild it with `cargo xtask build`".into(),
-            Self::Thread | Self::Io { .. } | Self::Map { .. } | Self::Log(_) => {
+            Self::Row(_) | Self::Thread | Self::Io { .. } | Self::Map { .. } | Self::Log(_) => {
                 "this should not happen: please report it with the kernel's version".into()
             }
         }

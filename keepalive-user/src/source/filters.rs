@@ -17,11 +17,11 @@ use keepalive_ebpf::{
 use super::{btf::BtfError, error::HostError, layout::KernelTypes};
 use crate::{
     event::Family,
-    settings::{Filters, TraceSettings},
+    settings::{Events, Filters},
 };
 
 /// Refuses a filter that this kernel has no fields for.
-pub fn check(settings: &TraceSettings, types: &KernelTypes) -> Result<(), HostError> {
+pub fn check(filters: &Filters, types: &KernelTypes) -> Result<(), HostError> {
     let cgroup = [
         ("sk_cgrp_data in struct sock", types.layout.sk_cgroup),
         ("kn in struct cgroup", types.layout.cgroup_kn),
@@ -31,16 +31,15 @@ pub fn check(settings: &TraceSettings, types: &KernelTypes) -> Result<(), HostEr
         .into_iter()
         .find(|(_, field)| *field == Field::default())
     {
-        Some((name, _)) if settings.filters.cgroup.is_some() => {
+        Some((name, _)) if filters.cgroup.is_some() => {
             Err(HostError::NoCgroup(BtfError::Missing(name.into())))
         }
         _ => Ok(()),
     }
 }
 
-/// Into the settings the verifier knows.
-pub fn apply(settings: &TraceSettings, config: &mut Config) {
-    let events = &settings.events;
+/// The kinds wanted, into the settings the verifier knows.
+pub fn apply_events(events: &Events, config: &mut Config) {
     // A death that nobody noticed is told at the end, so deaths must be known for that too.
     config.events = [
         (events.probe, wire::kind::PROBE),
@@ -54,8 +53,10 @@ pub fn apply(settings: &TraceSettings, config: &mut Config) {
     .filter(|(wanted, _)| *wanted)
     .fold(0, |bits, (_, kind)| bits | 1 << kind);
     config.answered_min = events.answered_min;
+}
 
-    let filters = &settings.filters;
+/// The filters, into the settings the verifier knows.
+pub fn apply(filters: &Filters, config: &mut Config) {
     config.filters = [
         (!filters.pids.is_empty(), filter::PID),
         (!filters.lports.is_empty(), filter::LPORT),
@@ -78,14 +79,14 @@ pub fn apply(settings: &TraceSettings, config: &mut Config) {
 }
 
 /// Into the maps the programs look up, before any of them is attached.
-pub fn fill(settings: &TraceSettings, ebpf: &mut Ebpf) -> Result<(), HostError> {
+pub fn fill(filters: &Filters, ebpf: &mut Ebpf) -> Result<(), HostError> {
     let Filters {
         pids,
         lports,
         rports,
         nets,
         ..
-    } = &settings.filters;
+    } = filters;
     fill_pids(ebpf, pids).map_err(|source| HostError::Map {
         map: "PIDS",
         source,
@@ -171,15 +172,13 @@ mod tests {
     #[test]
     fn events_become_bits() {
         let mut config = Config::UNSET;
-        let settings = TraceSettings {
-            events: Events {
-                probe: true,
-                timeout: true,
-                ..Events::NONE
-            },
-            ..crate::settings::tests::settings()
+        let events = Events {
+            probe: true,
+            timeout: true,
+            ..Events::NONE
         };
-        apply(&settings, &mut config);
+        apply_events(&events, &mut config);
+        apply(&Filters::default(), &mut config);
         assert_eq!(
             config.events,
             1 << wire::kind::PROBE | 1 << wire::kind::TIMEOUT

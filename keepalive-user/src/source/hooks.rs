@@ -130,6 +130,10 @@ pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
             }
             calls.unseen.push(("connect", error));
             calls.unseen.push(("splice", HostError::NoTrampolines));
+            // Where it is gone, sendfile sends like any other call.
+            if plan.types.has_sendpage {
+                calls.unseen.push(("sendfile", HostError::NoTrampolines));
+            }
         }
     }
     if plan.noticed {

@@ -25,6 +25,8 @@ const WANTED: &[Wanted] = &[
     Wanted::Struct("cgroup"),
     Wanted::Struct("cgroup_subsys_state"),
     Wanted::Struct("kernfs_node"),
+    Wanted::Struct("bpf_iter__tcp"),
+    Wanted::Struct("bpf_iter_meta"),
     Wanted::Enum("sock_flags"),
     Wanted::Func("tcp_keepalive_timer"),
     Wanted::Func("inet_csk_accept"),
@@ -33,7 +35,9 @@ const WANTED: &[Wanted] = &[
     Wanted::Func("release_sock"),
     Wanted::Func("sock_getsockopt"),
     Wanted::Func("sk_getsockopt"),
+    Wanted::Func("tcp_sendpage"),
     Wanted::Func("bpf_iter_task_file"),
+    Wanted::Func("bpf_iter_tcp"),
 ];
 
 /// What BTF tells of this kernel.
@@ -45,10 +49,14 @@ pub struct KernelTypes {
     pub accept_args: Option<u32>,
     /// getsockopt passes through a function that takes a `struct socket`.
     pub has_sock_getsockopt: bool,
+    /// sendfile has a way of its own, as until 6.5.
+    pub has_sendpage: bool,
     /// References that a count of 0 in `struct file` stands for.
     pub file_refs_bias: u32,
     /// `tcp_write_err` is a function of its own, not inlined.
     pub has_write_err: bool,
+    /// Why sockets cannot be iterated over here, if they cannot.
+    pub no_iterator: Option<String>,
     /// BTF of the functions that trampolines are attached to.
     pub functions: Vec<u8>,
 }
@@ -77,7 +85,9 @@ impl KernelTypes {
             sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
             accept_args: btf.arguments("inet_csk_accept"),
             has_sock_getsockopt: btf.arguments("sock_getsockopt").is_some(),
+            has_sendpage: btf.arguments("tcp_sendpage").is_some(),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
+            no_iterator: no_iterator(btf),
             functions: btf.functions_only(),
         })
     }
@@ -90,6 +100,31 @@ fn file_refs(btf: &Btf) -> Result<(Field, u32), BtfError> {
         Ok(field) => Ok((field, 1)),
         Err(_) => Ok((btf.field("file", "f_count.counter")?, 0)),
     }
+}
+
+/// What the listing needs beyond what tracing does. The output's place is compiled into the iterator,
+/// since the verifier wants to see it read, so here it is only compared.
+fn no_iterator(btf: &Btf) -> Option<String> {
+    if btf.arguments("bpf_iter_tcp").is_none() {
+        return Some(BtfError::Missing("function bpf_iter_tcp".into()).to_string());
+    }
+    let needed = [
+        ("bpf_iter__tcp", "meta", Some(0)),
+        ("bpf_iter_meta", "seq", Some(0)),
+        ("bpf_iter__tcp", "sk_common", None),
+        ("timer_list", "entry.pprev", None),
+        ("inet_connection_sock", "icsk_rto", None),
+        ("inet_connection_sock", "icsk_backoff", None),
+    ];
+    needed.into_iter().find_map(|(structure, path, place)| {
+        match (btf.field(structure, path), place) {
+            (Ok(field), Some(place)) if field.offset != place => {
+                Some(format!("{path} is elsewhere in struct {structure}"))
+            }
+            (Ok(_), _) => None,
+            (Err(error), _) => Some(error.to_string()),
+        }
+    })
 }
 
 fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
@@ -109,6 +144,7 @@ fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
         keepalive_timer: icsk("icsk_keepalive_timer").or_else(|_| sock("sk_timer"))?,
         timer_function: btf.field("timer_list", "function")?,
         timer_expires: btf.field("timer_list", "expires")?,
+        timer_pprev: optional(btf.field("timer_list", "entry.pprev"))?,
         skc_family: sock("__sk_common.skc_family")?,
         skc_state: sock("__sk_common.skc_state")?,
         skc_daddr: sock("__sk_common.skc_daddr")?,
@@ -129,6 +165,9 @@ fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
         icsk_retransmits: icsk("icsk_retransmits")?,
         icsk_user_timeout: icsk("icsk_user_timeout")?,
         icsk_lrcvtime: icsk("icsk_ack.lrcvtime")?,
+        icsk_rto: optional(icsk("icsk_rto"))?,
+        icsk_rto_max: optional(icsk("icsk_rto_max"))?,
+        icsk_backoff: optional(icsk("icsk_backoff"))?,
         keepalive_time: tcp("keepalive_time")?,
         keepalive_intvl: tcp("keepalive_intvl")?,
         keepalive_probes: tcp("keepalive_probes")?,
@@ -170,5 +209,6 @@ fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
         css_cgroup: optional(btf.field("cgroup_subsys_state", "cgroup"))?,
         cgroup_kn: optional(btf.field("cgroup", "kn"))?,
         kn_id: optional(btf.field("kernfs_node", "id"))?,
+        iter_sk_common: optional(btf.field("bpf_iter__tcp", "sk_common"))?,
     })
 }

@@ -7,12 +7,13 @@ pub mod btf;
 mod error;
 mod filters;
 mod hooks;
+mod iterate;
 mod kallsyms;
 mod layout;
 mod log;
 mod memory;
 mod object;
-mod preflight;
+pub mod preflight;
 
 use std::{os::fd::AsRawFd, rc::Rc, thread};
 
@@ -20,10 +21,12 @@ use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray, RingBuf},
 };
-use keepalive_ebpf::config::Config;
+use keepalive_ebpf::config::{Config, TRACKED_SOCKETS};
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub use self::{error::HostError, hooks::Attached, kallsyms::names_of, memory::Memory};
+pub use self::{
+    error::HostError, hooks::Attached, iterate::SocketIterator, kallsyms::names_of, memory::Memory,
+};
 
 use self::{
     attach::{Functions, Programs},
@@ -76,7 +79,7 @@ impl Source {
             AttachChoice::Only(_) | AttachChoice::Auto => None,
         };
         let types = KernelTypes::of_this_kernel()?;
-        filters::check(settings, &types)?;
+        filters::check(&settings.filters, &types)?;
         // Needed for the first trampoline, after everything else: another CPU reads it until then.
         let functions = Functions::of(&types.functions);
 
@@ -219,7 +222,8 @@ impl Attempt<'_> {
             ..Config::UNSET
         };
         types.apply(&mut config);
-        filters::apply(settings, &mut config);
+        filters::apply_events(&settings.events, &mut config);
+        filters::apply(&settings.filters, &mut config);
         let address = match (attach, address.take()) {
             (Attach::Tracepoint, None) => Some(Search::start()?),
             (Attach::Tracepoint, started) => started,
@@ -227,11 +231,15 @@ impl Attempt<'_> {
         };
         config.write_err_hooked = u32::from(write_err);
 
-        let mut ebpf = object::load(settings, types, &config)?;
+        let room = object::Room {
+            ring_bytes: settings.ring_bytes,
+            sockets: TRACKED_SOCKETS,
+        };
+        let mut ebpf = object::load(room, types, &config, settings.verbose)?;
         if settings.verbose {
             log::start(&mut ebpf)?;
         }
-        filters::fill(settings, &mut ebpf)?;
+        filters::fill(&settings.filters, &mut ebpf)?;
         let mut attached = Attached {
             attach,
             reason: String::new(),

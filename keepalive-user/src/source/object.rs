@@ -5,7 +5,6 @@ use keepalive_ebpf::{config::Config, layout::Layout, wire};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{error::HostError, layout::KernelTypes};
-use crate::settings::TraceSettings;
 
 /// Built by `cargo xtask build`; build.rs says where it is.
 static OBJECT: &[u8] = include_bytes_aligned!(env!("KATRACE_EBPF_OBJECT"));
@@ -27,14 +26,23 @@ unsafe impl Pod for Shared<wire::Drops> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Lineage> {}
 
+/// What the maps are to hold: creating them large takes time.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub ring_bytes: u32,
+    /// Sockets that can be followed at once.
+    pub sockets: u32,
+}
+
 /// Creates the maps and sets the globals. Programs are loaded one by one, as they are attached.
 pub fn load(
-    settings: &TraceSettings,
+    room: Room,
     types: &KernelTypes,
     config: &Config,
+    verbose: bool,
 ) -> Result<Ebpf, HostError> {
     let (layout, config) = (Shared(types.layout), Shared(*config));
-    let log_level = if settings.verbose {
+    let log_level = if verbose {
         aya_log::Level::Debug as u8
     } else {
         0
@@ -46,9 +54,10 @@ pub fn load(
         .override_global("LAYOUT", &layout, true)
         .override_global("CONFIG", &config, true)
         .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries("EVENTS", settings.ring_bytes)
+        .map_max_entries("EVENTS", room.ring_bytes)
+        .map_max_entries("SOCKETS", room.sockets)
         .load(OBJECT)
-        .map_err(|error| HostError::from_load(error, settings.ring_bytes))
+        .map_err(|error| HostError::from_load(error, room.ring_bytes))
 }
 
 /// Runs `make` while no file can be opened.

@@ -8,12 +8,29 @@ use rustix::{
 
 use super::error::HostError;
 
-/// Refuses when a capability that katrace cannot work without is missing.
+/// Refuses when a capability that tracing cannot work without is missing.
 pub fn privileges() -> Result<(), HostError> {
-    let held = capabilities(None)
+    refuse(missing_of(held()?))
+}
+
+/// Refuses when a capability is missing without which sockets cannot be listed by sock_diag:
+/// descriptors are read and taken from other processes, and other namespaces entered.
+pub fn diag_privileges(other_namespaces: bool) -> Result<(), HostError> {
+    let held = held()?;
+    let mut missing = missing_of(held | CapabilitySet::BPF | CapabilitySet::PERFMON);
+    if other_namespaces && !held.contains(CapabilitySet::SYS_ADMIN) {
+        missing.push("CAP_SYS_ADMIN");
+    }
+    refuse(missing)
+}
+
+fn held() -> Result<CapabilitySet, HostError> {
+    Ok(capabilities(None)
         .map_err(|errno| HostError::Capabilities(errno.into()))?
-        .effective;
-    let missing = missing_of(held);
+        .effective)
+}
+
+fn refuse(missing: Vec<&'static str>) -> Result<(), HostError> {
     if missing.is_empty() {
         Ok(())
     } else {

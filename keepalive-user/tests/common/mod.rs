@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, process::Command, sync::Arc};
 
 use katrace::{
     enrich::Deaths,
@@ -303,4 +303,17 @@ pub fn golden(name: &str, actual: &str) {
         "tests/golden/{name} differs; if the change is meant, run the test with KATRACE_BLESS=1\n\
          --- expected\n{expected}\n--- actual\n{actual}"
     );
+}
+
+/// Runs the program: its exit code, and what it wrote to stdout and stderr.
+pub fn katrace(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_katrace"))
+        .args(args)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }

@@ -46,6 +46,9 @@ pub struct Run {
     /// Only the scenario of this name; may be given again
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+    /// Tree of servers from the archive, for the scenarios that need them
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
     /// List the scenarios and run none
     #[arg(long)]
     pub list: bool,

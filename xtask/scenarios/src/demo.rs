@@ -56,6 +56,7 @@ pub fn run(path: &Path) -> Result<bool> {
     scene.truth()?;
     table.stop()?;
     let agree = story.agree()?;
+    story.audited(&katrace)?;
     tracer.stop()?.summary()?;
     Ok(agree)
 }
@@ -124,6 +125,44 @@ impl Story<'_> {
         tell("decides is retransmission (tcp_retries2, by default some 15 minutes; here 3 tries).");
         self.shown(&sock, "timeout", |_| true)?;
         tell("TCP_USER_TIMEOUT would have bounded this one.");
+        self.scene.pair.come_back()
+    }
+
+    /// What could have been known before.
+    fn audited(&self, katrace: &Katrace) -> Result<()> {
+        let mut wishful = self.actor("wishful")?;
+        wishful.connect(TO, Some(Keepalive::plain()))?;
+        let mut pool = self.actor("old-pool")?;
+        pool.done(&Order::Crowd { to: TO, count: 20 })?;
+        // Silent for longer than --idle below.
+        sleep(Duration::from_millis(1100));
+        let netns = self.scene.pair.ours.inode.to_string();
+        let args = [
+            "--path",
+            "aws-nlb",
+            "--idle",
+            "1s",
+            "--ignore",
+            "no-user-timeout",
+        ];
+        act(4, "what could have been known before");
+        tell(&format!(
+            "wishful (pid {}) switched keepalive on and left the times to the kernel; old-pool",
+            wishful.pid()
+        ));
+        tell(&format!(
+            "(pid {}) opened 20 connections without it. The way leads through an AWS NLB:",
+            pool.pid()
+        ));
+        tell(&format!("katrace audit -N {netns} {}", args.join(" ")));
+        let mut command = std::process::Command::new(&katrace.path);
+        command.args(["audit", "-N", &netns]).args(args);
+        let status = command.status().context("run katrace audit")?;
+        ensure!(
+            status.code() == Some(1),
+            "the audit ended with {status}, 1 was due: findings"
+        );
+        tell("Exit code 1: fit for CI. katrace audit --plan prints settings that pass.");
         Ok(())
     }
 

@@ -44,6 +44,7 @@ fn begin(cli: Cli) -> Result<bool> {
             path: options.katrace.context("--katrace is missing")?,
             backends: Backend::names(&options.attach),
             only: options.only,
+            programs: options.programs,
         }),
     }
 }

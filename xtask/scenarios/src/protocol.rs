@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// Keepalive settings of one socket, in the units of the socket options.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
     /// `SO_KEEPALIVE`.
     pub on: bool,
@@ -84,6 +84,10 @@ pub enum Order {
     Sleep {
         fd: i32,
         how: Wait,
+    },
+    /// Asks the socket for its options.
+    Options {
+        fd: i32,
     },
     Close {
         fd: i32,
@@ -182,6 +186,8 @@ pub struct Birth {
 pub enum Answer {
     Socket(Opened),
     Done,
+    /// What `getsockopt` answers; nothing is left out.
+    Options(Keepalive),
     /// A system call failed as the scenario may expect.
     Errno {
         errno: i32,

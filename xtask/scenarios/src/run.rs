@@ -15,6 +15,8 @@ pub struct Plan {
     pub path: PathBuf,
     pub backends: Vec<String>,
     pub only: Vec<String>,
+    /// Tree of the servers from the archive; where it is given, the scenarios with them run too.
+    pub programs: Option<PathBuf>,
 }
 
 pub fn run(plan: &Plan) -> Result<bool> {
@@ -55,8 +57,12 @@ pub fn run(plan: &Plan) -> Result<bool> {
         backend: "auto".to_owned(),
     };
     for scenario in &chosen {
-        if let Kind::Once(run) = scenario.kind {
-            report.judge("auto", scenario.name, || run(&auto));
+        match (scenario.kind, &plan.programs) {
+            (Kind::Once(run), _) => report.judge("auto", scenario.name, || run(&auto)),
+            (Kind::Programs(run), Some(tree)) => {
+                report.judge("auto", scenario.name, || run(&auto, tree));
+            }
+            _ => {}
         }
     }
     if working.is_empty() {
@@ -105,7 +111,7 @@ fn probe(katrace: &Katrace) -> Result<Option<String>> {
 
 fn skip(chosen: &[&Scenario], backend: &str, reason: &str, report: &Report) {
     for scenario in chosen {
-        if !matches!(scenario.kind, Kind::Once(_)) {
+        if !matches!(scenario.kind, Kind::Once(_) | Kind::Programs(_)) {
             report.skipped(backend, scenario.name, reason);
         }
     }

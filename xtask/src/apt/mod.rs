@@ -5,6 +5,7 @@ mod machine;
 mod sources;
 pub mod suites;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,6 +89,23 @@ impl Archive {
             .find_map(|line| line.strip_prefix("Depends: "))
             .unwrap_or_default();
         Ok(dependency_names(line))
+    }
+
+    /// What these packages depend on, what that depends on, and so on: for each package its names,
+    /// alternatives included. Those that the suite lacks have no entry.
+    pub fn dependency_graph(&self, packages: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+        let mut depends = self.tool("apt-cache");
+        depends
+            .args(["depends", "--recurse", "--no-recommends", "--no-suggests"])
+            .args([
+                "--no-conflicts",
+                "--no-breaks",
+                "--no-replaces",
+                "--no-enhances",
+            ])
+            .args(packages);
+        let what = format!("looking up what {} depend on", packages.join(", "));
+        Ok(parse_graph(&proc::capture(&mut depends, &what)?))
     }
 
     fn show(&self, package: &str) -> Result<String> {
@@ -219,6 +237,22 @@ fn dependency_names(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// `apt-cache depends`: a package at the margin, what it needs below it; virtual ones in brackets.
+fn parse_graph(text: &str) -> HashMap<String, Vec<String>> {
+    let mut graph: HashMap<String, Vec<String>> = HashMap::new();
+    let mut needs: Option<&mut Vec<String>> = None;
+    for line in text.lines() {
+        if !line.starts_with([' ', '<', '|']) {
+            needs = Some(graph.entry(line.to_owned()).or_default());
+        } else if line.starts_with('<') {
+            needs = None;
+        } else if let (Some(needs), Some((_, name))) = (&mut needs, line.split_once("Depends: ")) {
+            needs.push(name.to_owned());
+        }
+    }
+    graph
+}
+
 fn create(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
@@ -230,6 +264,16 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::dependency_names;
+
+    #[test]
+    fn a_graph_of_dependencies() {
+        let text = "redis-tools\n  Depends: libc6\n |Depends: <mail>\n    other\n  PreDepends: sh\n\
+                    libc6\n<mail>\n  Depends: nothing\n";
+        let graph = super::parse_graph(text);
+        assert_eq!(graph["redis-tools"], ["libc6", "<mail>", "sh"]);
+        assert!(graph["libc6"].is_empty());
+        assert_eq!(graph.len(), 2);
+    }
 
     #[test]
     fn dependencies_without_versions_and_architectures() {

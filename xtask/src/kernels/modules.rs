@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-/// What the scenarios need that stock kernels keep in modules: pairs of virtual interfaces.
-const WANTED: [&str; 1] = ["veth"];
+/// What the scenarios need that stock kernels keep in modules: pairs of virtual interfaces, sock_diag.
+const WANTED: [&str; 2] = ["veth", "tcp_diag"];
 
 pub struct Module {
     pub name: String,

@@ -15,7 +15,7 @@ use crate::kernels::{self, Series};
 use crate::qemu::Qemu;
 use crate::toolchain::{self, Toolchain};
 use crate::vm::Machine;
-use crate::{initramfs, proc, workspace};
+use crate::{initramfs, proc, programs, workspace};
 use place::Place;
 use tally::Tally;
 
@@ -65,7 +65,7 @@ pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
 
 fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
     let places = places(options);
-    let downloads = prefetch(&places);
+    let downloads = prefetch(&places, options);
     let toolchain = timed("toolchain", toolchain::ensure)?;
     if !options.no_checks {
         timed("format", check_format)?;
@@ -78,7 +78,7 @@ fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
     let binaries = timed("static build", || {
         build::user_half(&toolchain.compiler, &object, Profile::Static)
     })?;
-    timed("guests' kernels and QEMU", || {
+    timed("servers, guests' kernels and QEMU", || {
         let joined = downloads.join();
         joined.unwrap_or_else(|_| Err(anyhow!("the downloads' thread ended early")))
     })?;
@@ -99,8 +99,19 @@ fn places(options: &Options) -> Vec<Place> {
     std::iter::once(Place::Host).chain(guests).collect()
 }
 
-/// Gets what the guests need while the compiler is busy with the rest.
-fn prefetch(places: &[Place]) -> thread::JoinHandle<Result<()>> {
+impl Options {
+    /// Are the servers from the archive needed on this host?
+    fn wants_programs(&self) -> bool {
+        self.scenario
+            .as_deref()
+            .is_none_or(|name| name == "real-programs")
+    }
+}
+
+/// Gets what the scenarios need while the compiler is busy with the rest.
+fn prefetch(places: &[Place], options: &Options) -> thread::JoinHandle<Result<()>> {
+    let wants_programs =
+        places.iter().any(|p| matches!(p, Place::Host)) && options.wants_programs();
     let guests: Vec<&'static Series> = places
         .iter()
         .filter_map(|place| match place {
@@ -109,6 +120,9 @@ fn prefetch(places: &[Place]) -> thread::JoinHandle<Result<()>> {
         })
         .collect();
     thread::spawn(move || {
+        if wants_programs {
+            programs::ensure()?;
+        }
         if guests.is_empty() {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use super::tally::{Line, Tally};
 use crate::build::Binaries;
 use crate::kernels::{self, Series};
 use crate::vm::{self, Machine};
-use crate::{host, proc};
+use crate::{host, proc, programs};
 
 /// Every backend works on every stock kernel, so each must have been run there.
 const BACKENDS: [&str; 3] = ["fentry", "kprobe", "tracepoint"];
@@ -100,8 +100,13 @@ fn is_total(line: &str) -> bool {
 fn on_host(options: &Options, binaries: &Binaries, sink: &mut dyn FnMut(&str)) -> Result<u8> {
     let katrace = binaries.katrace.display().to_string();
     let mut command = host::as_root(&binaries.scenarios, |name| proc::command(name))?;
+    let mut words = arguments(&katrace, options);
+    if options.wants_programs() {
+        let tree = programs::ensure()?.display().to_string();
+        words.extend(["--programs".to_owned(), tree]);
+    }
     let mut child = command
-        .args(arguments(&katrace, options))
+        .args(words)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -7,7 +7,7 @@ use serde::{
 
 use super::Rfc3339;
 use crate::{
-    event::{Call, Holder, Kind, Runtime, SocketEvent},
+    event::{Call, Holder, Kind, Owner, Process, Runtime, SocketEvent},
     sinks::text::microseconds,
 };
 
@@ -32,11 +32,7 @@ impl Serialize for EventRecord<'_> {
         map.serialize_field("state", socket.state.name())?;
         map.serialize_field("netns", &socket.netns)?;
         map.serialize_field("inode", &socket.inode)?;
-        let process = self.0.process();
-        map.serialize_field("pid", &process.map(|process| process.pid))?;
-        map.serialize_field("comm", &process.map(|process| &*process.comm))?;
-        map.serialize_field("owners", &Holders(&owner.holders))?;
-        map.serialize_field("owner_from", &owner.from.map(|from| from.name()))?;
+        owner_fields(self.0.process(), owner, &mut map)?;
         map.serialize_field("keepidle_ms", &socket.settings.keepidle_ms)?;
         map.serialize_field("keepintvl_ms", &socket.settings.keepintvl_ms)?;
         map.serialize_field("keepcnt", &socket.settings.keepcnt)?;
@@ -45,6 +41,18 @@ impl Serialize for EventRecord<'_> {
         kind_fields(kind, &mut map)?;
         map.end()
     }
+}
+
+/// The process to name and whose socket it is: the same in every record.
+pub(super) fn owner_fields<M: SerializeStruct>(
+    process: Option<&Process>,
+    owner: &Owner,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    map.serialize_field("pid", &process.map(|process| process.pid))?;
+    map.serialize_field("comm", &process.map(|process| &*process.comm))?;
+    map.serialize_field("owners", &Holders(&owner.holders))?;
+    map.serialize_field("owner_from", &owner.from.map(|from| from.name()))
 }
 
 fn kind_fields<M: SerializeStruct>(kind: &Kind, map: &mut M) -> Result<(), M::Error> {

@@ -1,6 +1,7 @@
 //! One JSON object a record, with the fields and the order of docs/events.md.
 
 mod event;
+mod row;
 mod run;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::{sanitize::is_harmful, timestamp::calendar};
 use crate::{
     event::{Lost, Ready, SocketEvent, Time},
+    snapshot::Row,
     summary::Summary,
 };
 
@@ -44,7 +46,11 @@ impl Json {
         self.write(&run::SummaryRecord(summary), out)
     }
 
-    fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn row(&self, row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
+        self.write(&row::RowRecord(row), out)
+    }
+
+    pub(super) fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
         let writer = Harmless(out);
         if self.pretty {
             record.serialize(&mut serde_json::Serializer::pretty(writer))?;

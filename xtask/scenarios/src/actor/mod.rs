@@ -79,6 +79,7 @@ impl Sockets {
                 socket::set_keepalive(self.find(fd)?, keepalive)?;
                 Answer::Done
             }
+            Order::Options { fd } => Answer::Options(socket::options(self.find(fd)?)?),
             Order::Write { fd, bytes } => {
                 socket::write(self.find(fd)?, bytes)?;
                 Answer::Done

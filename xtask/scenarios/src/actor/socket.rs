@@ -93,6 +93,18 @@ pub fn set_keepalive(socket: &impl AsFd, wanted: Keepalive) -> Result<()> {
     Ok(())
 }
 
+pub fn options(socket: &OwnedFd) -> Result<Keepalive> {
+    let of = SockRef::from(socket);
+    let timeout = of.tcp_user_timeout()?.unwrap_or_default();
+    Ok(Keepalive {
+        on: of.keepalive()?,
+        idle_s: Some(of.tcp_keepalive_time()?.as_secs().try_into()?),
+        intvl_s: Some(of.tcp_keepalive_interval()?.as_secs().try_into()?),
+        cnt: Some(of.tcp_keepalive_retries()?),
+        user_timeout_ms: Some(timeout.as_millis().try_into()?),
+    })
+}
+
 pub fn describe(socket: &OwnedFd) -> Result<Opened> {
     let of = SockRef::from(socket);
     Ok(Opened {

@@ -189,6 +189,14 @@ impl Actor {
         Ok(())
     }
 
+    /// What the socket's options are, asked from inside the process.
+    pub fn options(&mut self, fd: i32) -> Result<Keepalive> {
+        match self.ask(&Order::Options { fd })? {
+            Answer::Options(options) => Ok(options),
+            other => bail!("{} answered {other:?} for its options", self.name),
+        }
+    }
+
     pub fn sleep_in(&mut self, fd: i32, how: Wait) -> Result<()> {
         self.done(&Order::Sleep { fd, how })
     }

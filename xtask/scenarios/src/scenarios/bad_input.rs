@@ -28,6 +28,13 @@ const MISTAKES: &[Mistake] = &[
     mistake(&["-p", "4194305"], "4194305"),
     mistake(&["--cgroup", "/nowhere/at/all"], "/nowhere/at/all"),
     mistake(&["--no-such-flag"], "--no-such-flag"),
+    mistake(&["audit", "--path", "aws-nbl"], "aws-nbl"),
+    mistake(&["audit", "--ignore", "nosy"], "nosy"),
+    mistake(&["audit", "--paths", "/nowhere/at/all"], "/nowhere/at/all"),
+    mistake(
+        &["audit", "--plan", "--detect-within", "1s"],
+        "--detect-within",
+    ),
 ];
 
 pub fn is_named(katrace: &Katrace) -> Result<()> {

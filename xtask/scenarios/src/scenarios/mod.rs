@@ -1,5 +1,6 @@
 //! The list of what katrace must show. One list for this host and for every guest.
 
+mod audit;
 mod bad_input;
 mod causes;
 mod check;
@@ -13,7 +14,11 @@ mod noticed;
 mod peers;
 mod process;
 mod quiet;
+mod real_programs;
 mod settings;
+mod sockets;
+
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -39,6 +44,8 @@ pub enum Kind {
     Many(fn(&Katrace, &mut Many) -> Result<()>),
     /// Alone, once per kernel.
     Once(fn(&Katrace) -> Result<()>),
+    /// The same with servers from the archive, on a host that has fetched them.
+    Programs(fn(&Katrace, &Path) -> Result<()>),
 }
 
 pub struct Scenario {
@@ -254,6 +261,21 @@ pub const ALL: &[Scenario] = &[
         "what was typed wrong: exit 2 and one line that names it",
     ),
     scenario(
+        "sockets-settings",
+        Kind::Once(sockets::settings),
+        "settings from sysctl, per socket, mixed, per namespace, of a listener: as getsockopt has them",
+    ),
+    scenario(
+        "sockets-dying",
+        Kind::Once(sockets::dying),
+        "a dying socket is listed as such, and gone when the listing said it would be",
+    ),
+    scenario(
+        "sockets-agree",
+        Kind::Once(sockets::readers_agree),
+        "both readers list the same of 2,000 sockets while others come and go",
+    ),
+    scenario(
         "no-privilege",
         Kind::Once(process::no_privilege),
         "without capabilities: exit 3, naming CAP_BPF",
@@ -262,6 +284,26 @@ pub const ALL: &[Scenario] = &[
         "no-btf",
         Kind::Once(process::no_btf),
         "a kernel without BTF: exit 3, a line of cause and one of what to do",
+    ),
+    scenario(
+        "audit-settings",
+        Kind::Once(audit::settings),
+        "rules about settings fire on their cases and not on their twins; exit codes",
+    ),
+    scenario(
+        "audit-now",
+        Kind::Once(audit::now),
+        "a dying and a suspended connection are found, and not once the peer is back",
+    ),
+    scenario(
+        "audit-host",
+        Kind::Once(audit::host),
+        "rules about listeners, noise and namespaces; the namespace's own connection tracking",
+    ),
+    scenario(
+        "real-programs",
+        Kind::Programs(real_programs::speak_for_themselves),
+        "PostgreSQL, Redis, nginx, sshd, libpq: shown as configured, and as getsockopt says inside",
     ),
 ];
 

@@ -1,0 +1,103 @@
+//! What the kernel itself says where katrace runs, and in the namespaces of its sockets.
+
+use std::{collections::HashMap, fs, io};
+
+use super::{
+    context::HostFacts,
+    path::{Hop, Live},
+};
+use crate::snapshot::{
+    Namespace, Snapshot,
+    namespaces::{self, Place},
+};
+
+/// Established connections, in seconds (kernel documentation, nf_conntrack-sysctl).
+const CONNTRACK: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
+
+/// Reads the facts that these hops ask for. What cannot be read is said in `missing`, a sentence
+/// each, and the profile's default stands.
+pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> HostFacts {
+    let places = namespaces::all();
+    let mut facts = HostFacts {
+        own: own(&places),
+        live: HashMap::new(),
+    };
+    if facts.own.is_none() {
+        missing.push("the sysctls of katrace's own network namespace cannot be read".to_owned());
+    }
+    for hop in hops {
+        let Some(live) = hop.live else { continue };
+        for netns in snapshot.namespaces.iter().map(|known| known.netns) {
+            let place = places.iter().find(|place| place.netns == netns);
+            match timeout_ms(live, place) {
+                Ok(ms) => {
+                    facts.live.insert((hop.name.clone(), netns), ms);
+                }
+                Err(why) => missing.push(format!(
+                    "{} in network namespace {netns}: {why}; {} s stands for it",
+                    hop.name,
+                    hop.timeout_ms / 1000
+                )),
+            }
+        }
+    }
+    facts
+}
+
+/// The namespace that katrace runs in, whether it has sockets or not.
+fn own(places: &[Place]) -> Option<Namespace> {
+    let own = places.iter().find(|place| place.own)?;
+    Some(own.defaults().ok()?.namespace)
+}
+
+fn timeout_ms(live: Live, place: Option<&Place>) -> Result<u64, String> {
+    match live {
+        Live::NfConntrack => place
+            .and_then(|place| place.within(|| Ok(conntrack_ms())).transpose())
+            .unwrap_or_else(|| Ok(Err("it is gone".to_owned())))
+            .unwrap_or_else(|error| Err(error.to_string())),
+        Live::Ipvs => Err("this version does not ask IPVS for its timeouts".to_owned()),
+    }
+}
+
+/// The value of the namespace that the calling thread is in.
+fn conntrack_ms() -> Result<u64, String> {
+    let text = fs::read_to_string(CONNTRACK).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "no connection tracking there (nf_conntrack)".to_owned(),
+        _ => format!("{CONNTRACK}: {error}"),
+    })?;
+    let seconds: u64 = text
+        .trim()
+        .parse()
+        .map_err(|_| format!("{CONNTRACK} holds no number"))?;
+    Ok(seconds.saturating_mul(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_namespace_has_sysctls_above_zero() {
+        let own = own(&namespaces::all()).unwrap();
+        assert!(own.keepidle_ms >= 1000 && own.keepintvl_ms >= 1000 && own.keepcnt >= 1);
+        assert!(own.own && own.netns > 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_what_stands_for_it() {
+        let hop = Hop {
+            live: Some(Live::Ipvs),
+            ..Hop::of_timeout("ipvs", 900_000)
+        };
+        let snapshot = Snapshot {
+            rows: Vec::new(),
+            namespaces: vec![own(&namespaces::all()).unwrap()],
+        };
+        let mut missing = Vec::new();
+        let facts = read(&snapshot, &[hop], &mut missing);
+        assert!(facts.live.is_empty());
+        assert_eq!(missing.len(), 1);
+        assert!(missing[0].contains("900 s stands for it"), "{missing:?}");
+    }
+}

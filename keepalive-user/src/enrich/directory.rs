@@ -1,0 +1,51 @@
+//! Who holds which socket, by one reading of all descriptors.
+
+use std::{cell::RefCell, sync::Arc};
+
+use super::{processes::Processes, table::Table};
+use crate::event::{Holder, Owner, OwnerFrom};
+
+/// The holders of every socket, as of one pass.
+#[derive(Debug, Default)]
+pub struct Directory {
+    table: Table,
+    /// Read as they are asked for.
+    processes: RefCell<Processes>,
+}
+
+impl Directory {
+    /// Reads the descriptors of every process.
+    pub fn read() -> Self {
+        Self {
+            table: Table::of_all_processes(),
+            processes: RefCell::default(),
+        }
+    }
+
+    /// The holders of a socket; nobody when no descriptor showed it.
+    pub fn owner(&self, inode: u64) -> Arc<Owner> {
+        let mut processes = self.processes.borrow_mut();
+        let mut oldest = None;
+        let mut holders = Vec::new();
+        for (pid, fd) in self.table.holders(inode) {
+            // For as long as one listing takes, nothing need be told of changes.
+            let Some(known) = processes.get(pid, |_| true) else {
+                continue;
+            };
+            let age = (known.start_ticks, pid);
+            if oldest.as_ref().is_none_or(|(oldest, _)| age < *oldest) {
+                oldest = Some((age, known.process.clone()));
+            }
+            holders.push(Holder {
+                process: known.process,
+                fd: Some(fd),
+            });
+        }
+        let process = oldest.map(|(_, process)| process);
+        Arc::new(Owner {
+            from: process.as_ref().map(|_| OwnerFrom::Scan),
+            process,
+            holders,
+        })
+    }
+}

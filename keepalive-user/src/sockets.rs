@@ -1,0 +1,244 @@
+//! One listing of sockets, or one after another.
+
+use std::{
+    cmp::Reverse,
+    io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    Error,
+    progress::Progress,
+    settings::{Format, SocketsSettings, SortBy},
+    sinks::{RowSink, Screen},
+    snapshot::{Reader, Row, Visitor},
+    trace::Stop,
+};
+
+/// Bytes gathered before they are written.
+const BATCH: usize = 64 * 1024;
+/// How long the reader of a pipe may keep the end waiting.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Lists until done, or until the user has seen enough.
+pub fn run(settings: SocketsSettings) -> Result<(), Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("starting"))?
+        .block_on(listen(settings))
+}
+
+/// Reading and writing block, so they have a thread of their own; this one hears the signals.
+async fn listen(settings: SocketsSettings) -> Result<(), Error> {
+    let mut stop = Stop::listen()?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let ended = Arc::new(Notify::new());
+    let lister = {
+        let (asked, ended) = (asked.clone(), ended.clone());
+        thread::Builder::new()
+            .name("katrace-list".into())
+            .spawn(move || {
+                let result = list(&settings, &asked);
+                ended.notify_one();
+                result
+            })
+            .map_err(failed("starting the lister"))?
+    };
+    tokio::select! {
+        () = ended.notified() => {}
+        () = stop.asked() => {
+            asked.store(true, Ordering::Relaxed);
+            lister.thread().unpark();
+            // A reader that takes nothing must not keep the user from ending this.
+            if tokio::time::timeout(GRACE, ended.notified()).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    lister
+        .join()
+        .unwrap_or_else(|_| Err(failed("listing")(io::Error::other("the lister died"))))
+}
+
+fn list(settings: &SocketsSettings, asked: &AtomicBool) -> Result<(), Error> {
+    let mut reader = Reader::open(&settings.read)?;
+    if let Some(refused) = &reader.refused {
+        crate::say(format_args!(
+            "katrace: sockets are read by sock_diag and getsockopt ({refused}): those that no process \
+             holds show no settings"
+        ));
+    }
+    let mut first = true;
+    while !asked.load(Ordering::Relaxed) {
+        let mut listing = Listing::new(settings, asked);
+        listing.begin(first);
+        first = false;
+        reader.read(&mut listing)?;
+        match listing.end() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            result => result.map_err(failed("writing to stdout"))?,
+        }
+        let Some(pause) = settings.watch else { break };
+        let until = Instant::now() + pause;
+        // A wake-up may come without a reason.
+        while !asked.load(Ordering::Relaxed)
+            && let Some(left) = until.checked_duration_since(Instant::now())
+        {
+            thread::park_timeout(left);
+        }
+    }
+    Ok(())
+}
+
+/// One listing on its way to stdout.
+struct Listing<'a> {
+    settings: &'a SocketsSettings,
+    asked: &'a AtomicBool,
+    sink: RowSink,
+    out: Vec<u8>,
+    written: io::Result<()>,
+    /// Kept when their order is not the kernel's.
+    rows: Vec<Row>,
+    /// Lines that fit on the screen, when it is redrawn.
+    screenful: Option<usize>,
+    printed: usize,
+    progress: Progress,
+}
+
+impl<'a> Listing<'a> {
+    fn new(settings: &'a SocketsSettings, asked: &'a AtomicBool) -> Self {
+        let screen = match settings.output {
+            Format::Table => Screen::of_stdout(),
+            Format::Json | Format::JsonPretty | Format::Csv => Screen::plain(),
+        };
+        let redraws = settings.watch.is_some() && settings.output == Format::Table;
+        Self {
+            // A line for the header, one for what does not fit, one for the cursor.
+            screenful: screen
+                .rows
+                .filter(|_| redraws)
+                .map(|rows| rows.saturating_sub(3)),
+            settings,
+            asked,
+            sink: RowSink::new(settings.output, screen),
+            out: Vec::new(),
+            written: Ok(()),
+            rows: Vec::new(),
+            printed: 0,
+            progress: Progress::start(settings.sort.is_some() || !io::stdout().is_terminal()),
+        }
+    }
+
+    /// On a terminal each listing takes the place of the last; in a pipe an empty line parts them.
+    fn begin(&mut self, first: bool) {
+        if self.screenful.is_some() {
+            self.out.extend_from_slice(b"\x1b[H\x1b[2J");
+        } else if !first {
+            self.out.push(b'\n');
+        }
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        (!self.settings.dying || row.unanswered > 0)
+            && (!self.settings.no_keepalive || row.keepalive == Some(false))
+    }
+
+    fn print(&mut self, row: &Row) {
+        self.printed += 1;
+        if self.screenful.is_some_and(|lines| self.printed > lines) {
+            return;
+        }
+        // Into memory: it cannot fail.
+        let _ = self.sink.row(row, &mut self.out);
+        if self.out.len() >= BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.written.is_ok() {
+            let mut stdout = io::stdout().lock();
+            self.written = stdout.write_all(&self.out).and_then(|()| stdout.flush());
+        }
+        self.out.clear();
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        let mut rows = std::mem::take(&mut self.rows);
+        if let Some(by) = self.settings.sort {
+            sort(&mut rows, by);
+        }
+        rows.iter().for_each(|row| self.print(row));
+        let _ = self.sink.finish(&mut self.out);
+        if let Some(lines) = self.screenful
+            && self.printed > lines
+        {
+            let more = self.printed - lines;
+            self.out
+                .extend_from_slice(format!("and {more} more\n").as_bytes());
+        }
+        self.progress.end();
+        self.flush();
+        self.written
+    }
+}
+
+impl Visitor for Listing<'_> {
+    fn row(&mut self, row: Row) -> bool {
+        self.progress.step();
+        if self.wants(&row) {
+            if self.settings.sort.is_some() {
+                self.rows.push(row);
+            } else {
+                self.print(&row);
+            }
+        }
+        self.written.is_ok() && !self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// Equals keep the order they came in.
+fn sort(rows: &mut [Row], by: SortBy) {
+    // Nothing comes last.
+    let soonest = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
+    match by {
+        SortBy::State => rows.sort_by_key(|row| row.state.name()),
+        SortBy::Local => rows.sort_by_key(|row| (row.laddr, row.lport)),
+        SortBy::Peer => rows.sort_by_key(|row| (row.raddr, row.rport)),
+        SortBy::Pid => rows.sort_by_key(|row| {
+            let process = row.owner.process.as_ref();
+            process.map_or(u32::MAX, |process| process.pid)
+        }),
+        SortBy::Comm => rows.sort_by_cached_key(|row| {
+            let process = row.owner.process.as_ref();
+            (
+                process.is_none(),
+                process.map(|process| process.comm.clone()),
+            )
+        }),
+        SortBy::Netns => rows.sort_by_key(|row| row.netns),
+        SortBy::Idle => rows.sort_by_key(|row| soonest(row.keepidle_ms.map(|set| set.value))),
+        SortBy::UserTimeout => rows.sort_by_key(|row| match row.user_timeout_ms {
+            Some(set) if set.value > 0 => u64::from(set.value),
+            _ => u64::MAX,
+        }),
+        SortBy::NextProbe => rows.sort_by_key(|row| soonest(row.next_probe_ms)),
+        SortBy::DetectIdle => rows.sort_by_key(|row| soonest(row.detect_idle_ms)),
+        SortBy::DetectData => rows.sort_by_key(|row| soonest(row.detect_data_ms)),
+        SortBy::Unanswered => rows.sort_by_key(|row| Reverse(row.unanswered)),
+        SortBy::Silence => rows.sort_by_key(|row| Reverse(row.silence_ms)),
+        SortBy::Unacked => rows.sort_by_key(|row| Reverse(row.unacked_bytes)),
+    }
+}
+
+fn failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Internal { operation, source }
+}

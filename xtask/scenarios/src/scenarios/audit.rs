@@ -1,0 +1,386 @@
+//! Each rule of the audit on sockets built for it, and its silence on their twins.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::check::{field, number};
+use crate::{
+    lab::{
+        Actor, Katrace, Pair, Sock,
+        pair::{OURS4, PEER4},
+        time::{deadline, wait_until},
+    },
+    protocol::{Keepalive, Order},
+};
+
+const PORT: u16 = 7010;
+const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
+/// More than the rule about noise allows in a second, and less.
+const LOUD: usize = 60;
+const QUIET: usize = 40;
+
+/// A pair with a listening peer.
+struct Bench<'a> {
+    katrace: &'a Katrace,
+    pair: Pair,
+    _listener: TcpListener,
+}
+
+/// A rule, what to ask, and the settings of a socket that it concerns and of one that it does not.
+struct Case {
+    rule: &'static str,
+    args: &'static [&'static str],
+    guilty: Option<Keepalive>,
+    twin: Option<Keepalive>,
+    /// A number of the evidence.
+    evidence: (&'static str, u64),
+}
+
+fn cases() -> [Case; 7] {
+    let sound = Keepalive::new(60, 10, 3);
+    let case = |rule, args, guilty, twin, evidence| Case {
+        rule,
+        args,
+        guilty,
+        twin,
+        evidence,
+    };
+    [
+        case(
+            "idle-exceeds-path",
+            &["--path", "60s"],
+            Some(sound),
+            Some(Keepalive::new(59, 10, 3)),
+            ("path_timeout_ms", 60_000),
+        ),
+        case(
+            "no-keepalive",
+            &["--path", "aws-nlb", "--idle", "1s"],
+            None,
+            Some(sound),
+            ("path_timeout_ms", 350_000),
+        ),
+        case(
+            "l7-hop",
+            &["--path", "aws-alb"],
+            Some(sound),
+            None,
+            ("path_timeout_ms", 60_000),
+        ),
+        case(
+            "slow-detection",
+            &["--detect-within", "89s"],
+            Some(sound.user_timeout(90_000)),
+            Some(Keepalive::new(59, 10, 3).user_timeout(89_000)),
+            ("detect_idle_ms", 90_000),
+        ),
+        case(
+            "user-timeout-too-short",
+            &[],
+            Some(sound.user_timeout(70_000)),
+            Some(sound.user_timeout(90_000)),
+            ("probes_until_end", 1),
+        ),
+        case(
+            "user-timeout-overrides-keepcnt",
+            &[],
+            Some(sound.user_timeout(80_000)),
+            Some(sound.user_timeout(90_000)),
+            ("probes_until_end", 2),
+        ),
+        case(
+            "no-user-timeout",
+            &["--detect-within", "90s"],
+            Some(sound),
+            Some(sound.user_timeout(90_000)),
+            ("detect_within_ms", 90_000),
+        ),
+    ]
+}
+
+pub fn settings(katrace: &Katrace) -> Result<()> {
+    let bench = Bench::new(katrace)?;
+    let mut actors = Vec::new();
+    for case in cases() {
+        let guilty = bench.client("kat-guilty", case.guilty)?;
+        let twin = bench.client("kat-twin", case.twin)?;
+        actors.push((case, guilty, twin));
+    }
+    sleep(Duration::from_millis(1100));
+    for (case, (guilty, sock), (twin, _)) in &actors {
+        let found = bench.audit(case.args)?;
+        let of = |pid| {
+            found
+                .iter()
+                .find(|one| one["rule"] == case.rule && one["pid"] == pid)
+        };
+        let finding = of(guilty.pid())
+            .with_context(|| format!("{} is silent on its case: {found:?}", case.rule))?;
+        ensure!(
+            of(twin.pid()).is_none(),
+            "{} on its twin: {found:?}",
+            case.rule
+        );
+        complete(finding, sock)?;
+        field(&finding["evidence"], case.evidence.0, case.evidence.1)?;
+    }
+    exit_codes(&bench, &actors[3].1.0)
+}
+
+/// Of one connection with a slow detection, which is a warning, and nothing else.
+fn exit_codes(bench: &Bench, slow: &Actor) -> Result<()> {
+    let pid = slow.pid().to_string();
+    let code = |args: &[&str]| -> Result<i32> {
+        let args = [&["-p", &pid], args].concat();
+        Ok(bench.katrace.once("audit", &bench.pair.ours, &args)?.code)
+    };
+    for (args, due) in [
+        (&["--detect-within", "89s"][..], 1),
+        (&["--detect-within", "89s", "--fail-on", "warning"], 1),
+        (&["--detect-within", "89s", "--fail-on", "critical"], 0),
+        (&["--detect-within", "89s", "--ignore", "slow-detection"], 0),
+        (&["--detect-within", "90s"], 0),
+    ] {
+        let found = code(args)?;
+        ensure!(found == due, "{args:?}: exit {found}, {due} was due");
+    }
+    Ok(())
+}
+
+pub fn now(katrace: &Katrace) -> Result<()> {
+    let bench = Bench::new(katrace)?;
+    let (_dying, lost) = bench.client("kat-dying", Some(Keepalive::new(2, 1, 90)))?;
+    let (mut writer, mut stuck) = bench.client("kat-writer", Some(Keepalive::new(60, 1, 90)))?;
+    ensure!(
+        bench.audit(&["--ignore", "no-user-timeout"])?.is_empty(),
+        "both are healthy"
+    );
+    bench.pair.vanish()?;
+    writer.done(&Order::Write {
+        fd: stuck.fd,
+        bytes: 100,
+    })?;
+    writer.set(&mut stuck, Keepalive::new(1, 1, 90))?;
+    let dying = bench.until("dying-now", &lost)?;
+    field(&dying["evidence"], "keepcnt", 90)?;
+    ensure!(
+        number(&dying["evidence"], "dies_in_ms")? <= 90_000,
+        "{dying}"
+    );
+    let suspended = bench.until("probes-suspended", &stuck)?;
+    field(&suspended["evidence"], "unacked_bytes_max", 100)?;
+    for finding in [&dying, &suspended] {
+        field(finding, "severity", "critical")?;
+    }
+    bench.pair.come_back()?;
+    // The same sockets, heard again.
+    let args = ["--ignore", "no-user-timeout"];
+    let mut left = Vec::new();
+    let healed = wait_until(deadline(30), || {
+        left = bench
+            .audit(&args)
+            .unwrap_or_else(|error| vec![error.to_string().into()]);
+        left.is_empty()
+    });
+    ensure!(healed, "still found: {left:?}");
+    Ok(())
+}
+
+pub fn host(katrace: &Katrace) -> Result<()> {
+    let bench = Bench::new(katrace)?;
+    listeners(&bench)?;
+    noise(&bench)?;
+    namespaces(&bench)?;
+    tracked(&bench)
+}
+
+fn listeners(bench: &Bench) -> Result<()> {
+    let mut server = Actor::start(&bench.pair.ours, "kat-server")?;
+    let mut listen = |port| -> Result<i32> { server.listen(SocketAddr::from((OURS4, port))) };
+    let (_bare, inherits, later) = (listen(7011)?, listen(7012)?, listen(7013)?);
+    server.done(&Order::Set {
+        fd: inherits,
+        keepalive: Keepalive::plain(),
+    })?;
+    let _client = bench.pair.dial(SocketAddr::from((OURS4, 7013)))?;
+    server.accept(later, Some(Keepalive::new(60, 10, 3)))?;
+    let found = bench.audit(&[])?;
+    let rule = "listener-without-keepalive";
+    let ports: Vec<u64> = found
+        .iter()
+        .filter(|one| one["rule"] == rule)
+        .filter_map(|one| one["evidence"]["lport"].as_u64())
+        .collect();
+    ensure!(
+        ports == [7011],
+        "{rule} on {ports:?}, [7011] was due: {found:?}"
+    );
+    Ok(())
+}
+
+fn noise(bench: &Bench) -> Result<()> {
+    let crowd = |name, count| -> Result<Actor> {
+        let mut actor = Actor::start(&bench.pair.ours, name)?;
+        actor.done(&Order::Crowd { to: TO, count })?;
+        let keepalive = Some(Keepalive::new(1, 1, 9));
+        actor.done(&Order::CrowdKeepalive { keepalive })?;
+        Ok(actor)
+    };
+    let (loud, quiet) = (crowd("kat-loud", LOUD)?, crowd("kat-quiet", QUIET)?);
+    let found = bench.audit(&[])?;
+    let of = |actor: &Actor| {
+        let pid = actor.pid();
+        found
+            .iter()
+            .find(move |one| one["rule"] == "noisy" && one["pid"] == pid)
+    };
+    let finding = of(&loud).with_context(|| format!("no noise in {found:?}"))?;
+    // One pool, one finding.
+    field(finding, "sockets", LOUD)?;
+    field(&finding["evidence"], "probes_per_second", LOUD)?;
+    ensure!(of(&quiet).is_none(), "noisy on its twin: {found:?}");
+    Ok(())
+}
+
+/// Seen from a tuned namespace, another one that is not; then both are.
+fn namespaces(bench: &Bench) -> Result<()> {
+    let (ours, host) = (&bench.pair.ours, &bench.pair.peer);
+    let (_actor, sock) = bench.client("kat-pod", Some(Keepalive::plain()))?;
+    let of_rule = || -> Result<Vec<Value>> {
+        let mut found = host.within(|| bench.audit(&[]))?;
+        found.retain(|one| one["rule"] == "netns-not-tuned");
+        Ok(found)
+    };
+    ensure!(
+        of_rule()?.is_empty(),
+        "netns-not-tuned where nobody tuned anything"
+    );
+    host.sysctl("ipv4/tcp_keepalive_time", 61)?;
+    let found = of_rule()?;
+    let [finding] = found.as_slice() else {
+        bail!("one finding was due: {found:?}");
+    };
+    complete(finding, &sock)?;
+    field(&finding["evidence"], "netns", ours.inode)?;
+    field(&finding["evidence"], "host_keepidle_ms", 61_000)?;
+    ours.sysctl("ipv4/tcp_keepalive_time", 62)?;
+    ensure!(of_rule()?.is_empty(), "netns-not-tuned where both are");
+    Ok(())
+}
+
+/// The namespace's own connection tracking is asked, and said to be missing where there is none.
+fn tracked(bench: &Bench) -> Result<()> {
+    const TIMEOUT: &str = "netfilter/nf_conntrack_tcp_timeout_established";
+    let (_actor, sock) = bench.client("kat-tracked", Some(Keepalive::new(60, 10, 3)))?;
+    let args = ["--path", "conntrack", "-p", &sock.pid.to_string()];
+    let exceeds = || -> Result<(Option<Value>, String)> {
+        let once = bench.katrace.once("audit", &bench.pair.ours, &args)?;
+        let mut found = once.records.into_iter();
+        Ok((
+            found.find(|one| one["rule"] == "idle-exceeds-path"),
+            once.stderr,
+        ))
+    };
+    let path = std::path::Path::new("/proc/sys/net").join(TIMEOUT);
+    if !bench.pair.ours.within(|| Ok(path.exists()))? {
+        let (found, stderr) = exceeds()?;
+        ensure!(found.is_none(), "{found:?}");
+        ensure!(stderr.contains("no connection tracking there"), "{stderr}");
+        return Ok(());
+    }
+    bench.pair.ours.sysctl(TIMEOUT, 60)?;
+    let (found, stderr) = exceeds()?;
+    let finding = found.with_context(|| format!("a conntrack of 60 s is no matter: {stderr}"))?;
+    field(&finding["evidence"], "path_timeout_ms", 60_000)?;
+    // What is recommended fits the value that was read: 44 + 3 × 5 = 59 s.
+    let fix = finding["fix"].to_string();
+    ensure!(fix.contains("TCP_KEEPIDLE, 44)"), "{fix}");
+    bench.pair.ours.sysctl(TIMEOUT, 61)?;
+    let (found, _) = exceeds()?;
+    ensure!(found.is_none(), "a conntrack of 61 s: {found:?}");
+    Ok(())
+}
+
+impl<'a> Bench<'a> {
+    fn new(katrace: &'a Katrace) -> Result<Self> {
+        let pair = Pair::new()?;
+        let listener = pair.listen(PORT)?;
+        Ok(Self {
+            katrace,
+            pair,
+            _listener: listener,
+        })
+    }
+
+    fn client(&self, name: &str, keepalive: Option<Keepalive>) -> Result<(Actor, Sock)> {
+        let mut actor = Actor::start(&self.pair.ours, name)?;
+        let sock = actor.connect(TO, keepalive)?;
+        Ok((actor, sock))
+    }
+
+    /// Of our namespace.
+    fn audit(&self, args: &[&str]) -> Result<Vec<Value>> {
+        self.katrace.audit(&self.pair.ours, args)
+    }
+
+    /// Waits for a rule's finding on a socket.
+    fn until(&self, rule: &str, sock: &Sock) -> Result<Value> {
+        let mut all = Vec::new();
+        let mut found = None;
+        wait_until(deadline(10), || {
+            all = self
+                .audit(&[])
+                .unwrap_or_else(|error| vec![error.to_string().into()]);
+            let of = |one: &&Value| one["rule"] == rule && one["pid"] == sock.pid;
+            found = all.iter().find(of).cloned();
+            found.is_some()
+        });
+        let finding = found.with_context(|| format!("no {rule} in {all:?}"))?;
+        complete(&finding, sock)?;
+        Ok(finding)
+    }
+}
+
+/// Every field of the contract, and the socket among the examples.
+fn complete(finding: &Value, sock: &Sock) -> Result<()> {
+    field(finding, "pid", sock.pid)?;
+    field(finding, "comm", sock.comm.as_str())?;
+    ensure!(number(finding, "sockets")? >= 1);
+    let numbers = finding["evidence"]
+        .as_object()
+        .context("`evidence` is no object")?;
+    ensure!(
+        !numbers.is_empty()
+            && numbers
+                .values()
+                .all(|value| value.is_number() || value.is_null()),
+        "`evidence` holds other things than numbers: {finding}"
+    );
+    ensure!(
+        finding["why"]
+            .as_str()
+            .is_some_and(|why| why.ends_with('.'))
+    );
+    ensure!(
+        finding["fix"]
+            .as_array()
+            .is_some_and(|lines| !lines.is_empty())
+    );
+    let examples = finding["examples"]
+        .as_array()
+        .context("`examples` is no list")?;
+    ensure!(
+        examples
+            .iter()
+            .any(|one| one["lport"] == sock.local.port() && one["rport"] == sock.remote.port()),
+        "{} is not among the examples of {finding}",
+        sock.local
+    );
+    Ok(())
+}

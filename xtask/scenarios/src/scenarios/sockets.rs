@@ -1,0 +1,330 @@
+//! The listing of sockets, against the sockets themselves.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::check::{field, number};
+use crate::{
+    lab::{
+        Actor, Katrace, Netns, Pair,
+        crowd::{Crowd, SOCKETS},
+        output::output,
+        pair::{OURS4, PEER4},
+        time::{deadline, slack_ms, wait_until},
+    },
+    protocol::{Keepalive, Order},
+};
+
+const PORT: u16 = 7010;
+const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
+/// The kernel's own, in seconds, for what nobody set.
+const IDLE_S: u32 = 7200;
+const INTVL_S: u32 = 75;
+const CNT: u32 = 9;
+
+/// One listing by inode, of sockets that have one.
+type Rows = HashMap<u64, Value>;
+
+/// The readers that this kernel allows; a refusal is told.
+fn readers(katrace: &Katrace) -> Result<Vec<&'static str>> {
+    let mut readers = Vec::new();
+    for reader in ["iter", "diag"] {
+        let args = ["sockets", "-N", "self", "--json", "--reader", reader];
+        let output = output(Command::new(&katrace.path).args(args))?;
+        match output.status.code() {
+            Some(0) => readers.push(reader),
+            Some(3) => println!("  {reader} is refused here: {}", output.stderr.trim_end()),
+            _ => bail!("--reader {reader}: {}: {}", output.status, output.stderr),
+        }
+    }
+    ensure!(!readers.is_empty(), "no reader is allowed here");
+    Ok(readers)
+}
+
+fn list(katrace: &Katrace, reader: &str, netns: &Netns, more: &[&str]) -> Result<Rows> {
+    let inode = netns.inode.to_string();
+    let args = ["sockets", "--json", "--reader", reader, "-N", &inode];
+    let output = output(Command::new(&katrace.path).args(args).args(more))?;
+    ensure!(
+        output.status.code() == Some(0),
+        "{reader} ended with {}: {}",
+        output.status,
+        output.stderr
+    );
+    let mut rows = Rows::new();
+    for line in output.stdout.lines() {
+        let row: Value =
+            serde_json::from_str(line).with_context(|| format!("not a record: {line}"))?;
+        field(&row, "netns", netns.inode)?;
+        if let Some(inode) = row["inode"].as_u64() {
+            let twin = rows.insert(inode, row);
+            ensure!(twin.is_none(), "listed twice: {twin:?}");
+        }
+    }
+    Ok(rows)
+}
+
+fn of(rows: &Rows, inode: u64) -> Result<&Value> {
+    rows.get(&inode)
+        .with_context(|| format!("the socket with inode {inode} is not listed"))
+}
+
+/// The row's values are what `getsockopt` answers inside the process.
+fn is_as_inside(row: &Value, inside: Keepalive) -> Result<()> {
+    field(row, "keepalive", inside.on)?;
+    let ms = |seconds: Option<u32>| seconds.map(|seconds| seconds * 1000);
+    field(row, "keepidle_ms", ms(inside.idle_s))?;
+    field(row, "keepintvl_ms", ms(inside.intvl_s))?;
+    field(row, "keepcnt", inside.cnt)?;
+    field(row, "user_timeout_ms", inside.user_timeout_ms)
+}
+
+fn comes_from(row: &Value, from: [&str; 4]) -> Result<()> {
+    let names = ["keepidle", "keepintvl", "keepcnt", "user_timeout"];
+    names
+        .iter()
+        .zip(from)
+        .try_for_each(|(name, from)| field(row, &format!("{name}_from"), from))
+}
+
+pub fn settings(katrace: &Katrace) -> Result<()> {
+    let (tuned, plain) = (Pair::new()?, Pair::new()?);
+    tuned.ours.sysctl("ipv4/tcp_keepalive_time", 600)?;
+    tuned.ours.sysctl("ipv4/tcp_keepalive_probes", 4)?;
+    let listeners = (tuned.listen(PORT)?, plain.listen(PORT)?);
+    let mut actor = Actor::start(&tuned.ours, "kat-tuned")?;
+    let mut other = Actor::start(&plain.ours, "kat-plain")?;
+    let own = Keepalive::new(60, 10, 3).user_timeout(30_000);
+    let mixed = Keepalive {
+        cnt: Some(7),
+        ..Keepalive::plain()
+    };
+    let inherits = actor.connect(TO, Some(Keepalive::plain()))?;
+    let overrides = actor.connect(TO, Some(own))?;
+    let mixes = actor.connect(TO, Some(mixed))?;
+    let off = actor.connect(TO, None)?;
+    let elsewhere = other.connect(TO, Some(Keepalive::plain()))?;
+    let listening = actor.listen(SocketAddr::new(OURS4, PORT))?;
+    actor.done(&Order::Set {
+        fd: listening,
+        keepalive: own,
+    })?;
+
+    for reader in readers(katrace)? {
+        let rows = list(katrace, reader, &tuned.ours, &[])?;
+        let (socket, netns, default) = ("socket", "netns", "default");
+        for (sock, from) in [
+            (&inherits, [netns, default, netns, default]),
+            (&overrides, [socket, socket, socket, socket]),
+            (&mixes, [netns, default, socket, default]),
+            (&off, [netns, default, netns, default]),
+        ] {
+            let row = of(&rows, sock.inode)?;
+            is_as_inside(row, actor.options(sock.fd)?)?;
+            comes_from(row, from)?;
+            field(row, "state", "ESTABLISHED")?;
+            field(row, "lport", sock.local.port())?;
+            field(row, "rport", PORT)?;
+            field(row, "pid", sock.pid)?;
+            field(row, "comm", sock.comm.as_str())?;
+            field(row, "owner_from", "scan")?;
+        }
+        // 600 + 4 × 75; 60 + 3 × 10 without the user timeout, whose 30 s end at the second expiry.
+        field(of(&rows, inherits.inode)?, "detect_idle_ms", 900_000)?;
+        field(of(&rows, overrides.inode)?, "detect_idle_ms", 70_000)?;
+        field(of(&rows, overrides.inode)?, "detect_data_ms", 30_000)?;
+        field(of(&rows, off.inode)?, "detect_idle_ms", Value::Null)?;
+        field(of(&rows, off.inode)?, "next_probe_ms", Value::Null)?;
+        let next = number(of(&rows, overrides.inode)?, "next_probe_ms")?;
+        ensure!(
+            next <= 60_000 && next + slack_ms() + 10_000 >= 60_000,
+            "the next probe is {next} ms away, up to 60 s were due"
+        );
+
+        let listener = rows.values().find(|row| row["state"] == "LISTEN");
+        let listener = listener.context("the listener is not listed")?;
+        is_as_inside(listener, actor.options(listening)?)?;
+        comes_from(listener, [socket; 4])?;
+        for name in ["detect_idle_ms", "detect_data_ms", "silence_ms"] {
+            field(listener, name, Value::Null)?;
+        }
+
+        let rows = list(katrace, reader, &plain.ours, &[])?;
+        let row = of(&rows, elsewhere.inode)?;
+        let inside = other.options(elsewhere.fd)?;
+        ensure!(
+            inside == Keepalive::new(IDLE_S, INTVL_S, CNT).user_timeout(0),
+            "a fresh namespace gives {inside:?}"
+        );
+        is_as_inside(row, inside)?;
+        comes_from(row, [default; 4])?;
+
+        let silent = list(katrace, reader, &tuned.ours, &["--no-keepalive"])?;
+        let only: Vec<u64> = silent.keys().copied().collect();
+        ensure!(only == [off.inode], "--no-keepalive lists {silent:?}");
+    }
+    drop(listeners);
+    Ok(())
+}
+
+pub fn dying(katrace: &Katrace) -> Result<()> {
+    for reader in readers(katrace)? {
+        let pair = Pair::new()?;
+        let listener = pair.listen(PORT)?;
+        let mut actor = Actor::start(&pair.ours, "kat-dying")?;
+        let sock = actor.connect(TO, Some(Keepalive::new(2, 1, 3)))?;
+        let calm = list(katrace, reader, &pair.ours, &["--dying"])?;
+        ensure!(calm.is_empty(), "nothing dies yet, but: {calm:?}");
+        pair.vanish()?;
+        let mut last: Option<Value> = None;
+        let mut failed = None;
+        let gone = wait_until(deadline(8), || {
+            match list(katrace, reader, &pair.ours, &["--dying"]) {
+                Ok(mut rows) => match rows.remove(&sock.inode) {
+                    Some(row) => {
+                        last = Some(row);
+                        false
+                    }
+                    None => last.is_some(),
+                },
+                Err(error) => {
+                    failed = Some(error);
+                    true
+                }
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let last = last.context("--dying never listed the socket")?;
+        ensure!(gone, "{last} lives on");
+        // 2 + 3 × 1 s, and the last sight is of the last second before the end.
+        field(&last, "detect_idle_ms", 5000)?;
+        let (unanswered, silence) = (number(&last, "unanswered")?, number(&last, "silence_ms")?);
+        ensure!(
+            (1..=3).contains(&unanswered),
+            "{unanswered} probes unanswered, 1 to 3 were due"
+        );
+        ensure!(
+            silence < 5000 + slack_ms() && silence + slack_ms() + 1500 >= 5000,
+            "last seen after {silence} ms of silence, 5 s were due"
+        );
+        drop(listener);
+    }
+    Ok(())
+}
+
+/// What must be the same in both; times differ by the time between the readings.
+const SAME: &[&str] = &[
+    "family",
+    "laddr",
+    "lport",
+    "raddr",
+    "rport",
+    "state",
+    "netns",
+    "inode",
+    "pid",
+    "comm",
+    "owners",
+    "owner_from",
+    "keepalive",
+    "keepidle_ms",
+    "keepidle_from",
+    "keepintvl_ms",
+    "keepintvl_from",
+    "keepcnt",
+    "keepcnt_from",
+    "user_timeout_ms",
+    "user_timeout_from",
+    "unanswered",
+    "unacked_bytes",
+    "detect_idle_ms",
+    "detect_data_ms",
+];
+
+pub fn readers_agree(katrace: &Katrace) -> Result<()> {
+    let readers = readers(katrace)?;
+    let mut crowd = Crowd::gather()?;
+    let keepalive = Some(Keepalive::new(600, 20, 5));
+    crowd.actor.done(&Order::CrowdKeepalive { keepalive })?;
+    let listener = crowd.pair.listen(PORT)?;
+    let to = SocketAddr::new(PEER4, PORT);
+    let stop = AtomicBool::new(false);
+    let (lists, opened) = thread::scope(|scope| {
+        let churn = scope.spawn(|| -> Result<u64> {
+            let mut opened = 0;
+            let mut open = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                // Stays in our namespace; the oldest go as new ones come.
+                open.push(crowd.pair.ours.within(|| {
+                    std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_secs(5))
+                        .context("open one of those that come and go")
+                })?);
+                opened += 1;
+                if open.len() > 50 {
+                    open.remove(0);
+                }
+            }
+            Ok(opened)
+        });
+        let lists: Result<Vec<Rows>> = readers
+            .iter()
+            .map(|reader| list(katrace, reader, &crowd.pair.ours, &[]))
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        (lists, churn.join())
+    });
+    let opened = opened.map_err(|_| anyhow::anyhow!("the churn died"))??;
+    let lists = lists?;
+    drop(listener);
+    for rows in &lists {
+        let of_crowd = rows.values().filter(|row| row["comm"] == "kat-crowd");
+        let mut count = 0;
+        for row in of_crowd {
+            field(row, "keepidle_ms", 600_000)?;
+            field(row, "detect_idle_ms", 700_000)?;
+            count += 1;
+        }
+        ensure!(count == SOCKETS, "{count} of {SOCKETS} sockets are listed");
+    }
+    let [first, second] = lists.as_slice() else {
+        println!("  one reader only: each row was compared with what was set");
+        return Ok(());
+    };
+    let (mut same, mut changed) = (0, 0);
+    for (inode, row) in first {
+        let Some(twin) = second.get(inode) else {
+            changed += 1;
+            continue;
+        };
+        // Closed or accepted between the readings.
+        if row["state"] != twin["state"] || row["owners"] != twin["owners"] {
+            changed += 1;
+            continue;
+        }
+        for name in SAME {
+            ensure!(
+                row[*name] == twin[*name],
+                "`{name}` differs between the readers:\n{row}\n{twin}"
+            );
+        }
+        same += 1;
+    }
+    changed += second
+        .keys()
+        .filter(|inode| !first.contains_key(inode))
+        .count();
+    println!("  {same} rows are the same, {changed} sockets changed meanwhile, of {opened} opened");
+    ensure!(same >= SOCKETS, "only {same} rows could be compared");
+    ensure!(opened > 0, "nothing was opened meanwhile");
+    Ok(())
+}
