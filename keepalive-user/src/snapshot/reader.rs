@@ -40,7 +40,7 @@ pub struct Reader {
 
 enum Way {
     Iter(Box<SocketIterator>),
-    Diag { cgroups: Option<HashSet<u64>> },
+    Diag,
 }
 
 /// What a reading hands over.
@@ -73,10 +73,16 @@ impl Reader {
         match settings.reader {
             ReaderChoice::Iter => SocketIterator::load(&filters)
                 .map(|iterator| open(Way::Iter(Box::new(iterator)), None)),
-            ReaderChoice::Diag => Ok(open(by_diag(&filters)?, None)),
+            ReaderChoice::Diag => {
+                preflight::diag_privileges(filters.netns.is_none())?;
+                Ok(open(Way::Diag, None))
+            }
             ReaderChoice::Auto => match SocketIterator::load(&filters) {
                 Ok(iterator) => Ok(open(Way::Iter(Box::new(iterator)), None)),
-                Err(refused) => Ok(open(by_diag(&filters)?, Some(refused))),
+                Err(refused) => {
+                    preflight::diag_privileges(filters.netns.is_none())?;
+                    Ok(open(Way::Diag, Some(refused)))
+                }
             },
         }
     }
@@ -90,6 +96,10 @@ impl Reader {
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
         let Self { way, filters, .. } = self;
         let directory = Directory::read();
+        let cgroups = match way {
+            Way::Iter(_) => None,
+            Way::Diag => cgroups(filters)?,
+        };
         let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
         for place in namespaces::all().into_iter().filter(wanted) {
             let mut sockets = Sockets {
@@ -99,7 +109,7 @@ impl Reader {
             };
             let more = match way {
                 Way::Iter(iterator) => sockets.iterate(&place, iterator)?,
-                Way::Diag { cgroups } => sockets.diagnose(&place, cgroups.as_ref())?,
+                Way::Diag => sockets.diagnose(&place, cgroups.as_ref())?,
             };
             if !more {
                 break;
@@ -109,17 +119,13 @@ impl Reader {
     }
 }
 
-fn by_diag(filters: &Filters) -> Result<Way, HostError> {
-    preflight::diag_privileges(filters.netns.is_none())?;
-    let cgroups = filters
-        .cgroup
-        .map(diag::cgroup::family)
-        .transpose()
-        .map_err(|source| HostError::Io {
-            operation: "walking the cgroups",
-            source,
-        })?;
-    Ok(Way::Diag { cgroups })
+/// The cgroups that `--cgroup` means, where sock_diag is to be held to them.
+fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
+    let family = filters.cgroup.map(diag::cgroup::family).transpose();
+    family.map_err(|source| HostError::Io {
+        operation: "walking the cgroups",
+        source,
+    })
 }
 
 /// The sockets of one namespace on their way to whoever wants them.
@@ -141,8 +147,12 @@ impl<V: Visitor> Sockets<'_, V> {
         let mut rows = Rows::default();
         let mut recent = Recent::default();
         while let Some(bytes) = rows.next(&mut file)? {
-            let (_, facts) =
+            let (netns, facts) =
                 iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
+            if netns != place.netns {
+                let elsewhere = format!("it is of namespace {netns}, not {}", place.netns);
+                return Err(HostError::Row(elsewhere));
+            }
             if recent.has_or_takes(&facts) {
                 continue;
             }
