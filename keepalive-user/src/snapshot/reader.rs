@@ -286,3 +286,69 @@ impl Rows {
         Ok(row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Seek, SeekFrom, Write},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    #[test]
+    fn this_process_is_listed_by_sock_diag_with_what_it_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        rustix::net::sockopt::set_socket_keepalive(&stream, true).unwrap();
+        rustix::net::sockopt::set_tcp_keepcnt(&stream, 4).unwrap();
+        let port = stream.local_addr().unwrap().port();
+        let filters = Filters {
+            lports: vec![port..=port],
+            pids: vec![std::process::id()],
+            ..Filters::default()
+        };
+        let mut rows = Vec::new();
+        let mut visitor = |row| {
+            rows.push(row);
+            true
+        };
+        let mut sockets = Sockets {
+            directory: &Directory::read(),
+            filters: &filters,
+            visitor: &mut visitor,
+        };
+        // Of this namespace and this process: no privilege is asked for.
+        let own = namespaces::all().remove(0);
+        assert!(sockets.diagnose(&own, None).unwrap());
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}");
+        };
+        assert_eq!(row.keepalive, Some(true));
+        assert_eq!(row.keepcnt.map(|set| set.value), Some(4));
+        assert!(row.next_probe_ms.is_some() && row.detect_idle_ms.is_some());
+    }
+
+    #[test]
+    fn rows_come_whole_however_they_are_read_and_a_torn_one_is_refused() {
+        let mut file = tempfile();
+        let bytes: Vec<u8> = (0..ROW_SIZE * 1000)
+            .map(|at| (at / ROW_SIZE) as u8)
+            .collect();
+        file.write_all(&bytes).unwrap();
+        file.write_all(b"torn").unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let mut rows = Rows::default();
+        for at in 0..1000 {
+            let row = rows.next(&mut file).unwrap().unwrap();
+            assert_eq!(row, &[at as u8; ROW_SIZE]);
+        }
+        assert!(rows.next(&mut file).is_err());
+    }
+
+    /// A file without a name.
+    fn tempfile() -> File {
+        use rustix::fs::{MemfdFlags, memfd_create};
+        File::from(memfd_create("rows", MemfdFlags::CLOEXEC).unwrap())
+    }
+}
