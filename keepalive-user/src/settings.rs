@@ -222,16 +222,16 @@ pub struct Filters {
 impl Filters {
     /// Whether `--pid` and `--comm` want a socket with this owner.
     pub fn want_owner(&self, owner: &Owner) -> bool {
-        let holders = owner.holders.iter().map(|holder| &holder.process);
-        let mut processes = owner.process.iter().chain(holders);
-        let pid = |process: &Process| self.pids.is_empty() || self.pids.contains(&process.pid);
-        let comm = |process: &Process| match &self.comms {
-            Some(globs) => globs.is_match(&process.comm),
-            None => true,
+        let any = |wanted: &dyn Fn(&Process) -> bool| {
+            let holders = owner.holders.iter().map(|holder| &holder.process);
+            owner.process.iter().chain(holders).any(wanted)
         };
         // Each may be met by another holder, as when tracing.
-        processes.clone().any(pid) && processes.any(comm)
-            || self.pids.is_empty() && self.comms.is_none()
+        (self.pids.is_empty() || any(&|process| self.pids.contains(&process.pid)))
+            && self
+                .comms
+                .as_ref()
+                .is_none_or(|globs| any(&|process| globs.is_match(&process.comm)))
     }
 
     /// Whether the filters on family, ports and addresses want a socket with these ends.
@@ -289,5 +289,41 @@ mod tests {
         assert!(Events::default().wants(&second));
         assert!(Events::ALL.wants(&first));
         assert!(!Events::NONE.wants(&second));
+    }
+
+    #[test]
+    fn sockets_are_chosen_by_their_ends_and_holders() {
+        let ends = |filters: &Filters, local: &str, peer: &str| {
+            filters.want_ends(Family::Ipv4, local.parse().unwrap(), peer.parse().unwrap())
+        };
+        let (local, peer) = ("198.18.0.1:40000", "198.18.0.2:5432");
+        assert!(ends(&Filters::default(), local, peer));
+        let mut filters = Filters {
+            rports: vec![5432..=5432],
+            nets: vec!["198.18.0.2/32".parse().unwrap()],
+            ..Filters::default()
+        };
+        assert!(ends(&filters, local, peer));
+        assert!(!ends(&filters, local, "198.18.0.2:5433"));
+        assert!(!ends(&filters, local, "198.18.0.3:5432"));
+        filters.family = Some(Family::Ipv6);
+        assert!(!ends(&filters, local, peer));
+
+        let nobody = Owner::default();
+        assert!(Filters::default().want_owner(&nobody));
+        let filters = Filters {
+            pids: vec![7],
+            ..Filters::default()
+        };
+        assert!(!filters.want_owner(&nobody));
+        let process = Process {
+            pid: 7,
+            comm: "nginx".into(),
+        };
+        let someone = Owner {
+            process: Some(process),
+            ..Owner::default()
+        };
+        assert!(filters.want_owner(&someone));
     }
 }

@@ -207,7 +207,7 @@ impl Visitor for Listing<'_> {
 
 /// Equals keep the order they came in.
 fn sort(rows: &mut [Row], by: SortBy) {
-    // Nothing comes last.
+    // What never comes, or is not known, stands last.
     let soonest = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
     match by {
         SortBy::State => rows.sort_by_key(|row| row.state.name()),

@@ -40,7 +40,7 @@ pub struct Reader {
 
 enum Way {
     Iter(Box<SocketIterator>),
-    Diag { cgroups: Option<HashSet<u64>> },
+    Diag,
 }
 
 /// What a reading hands over.
@@ -73,10 +73,16 @@ impl Reader {
         match settings.reader {
             ReaderChoice::Iter => SocketIterator::load(&filters)
                 .map(|iterator| open(Way::Iter(Box::new(iterator)), None)),
-            ReaderChoice::Diag => Ok(open(by_diag(&filters)?, None)),
+            ReaderChoice::Diag => {
+                preflight::diag_privileges(filters.netns.is_none())?;
+                Ok(open(Way::Diag, None))
+            }
             ReaderChoice::Auto => match SocketIterator::load(&filters) {
                 Ok(iterator) => Ok(open(Way::Iter(Box::new(iterator)), None)),
-                Err(refused) => Ok(open(by_diag(&filters)?, Some(refused))),
+                Err(refused) => {
+                    preflight::diag_privileges(filters.netns.is_none())?;
+                    Ok(open(Way::Diag, Some(refused)))
+                }
             },
         }
     }
@@ -90,6 +96,10 @@ impl Reader {
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
         let Self { way, filters, .. } = self;
         let directory = Directory::read();
+        let cgroups = match way {
+            Way::Iter(_) => None,
+            Way::Diag => cgroups(filters)?,
+        };
         let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
         for place in namespaces::all().into_iter().filter(wanted) {
             let mut sockets = Sockets {
@@ -99,7 +109,7 @@ impl Reader {
             };
             let more = match way {
                 Way::Iter(iterator) => sockets.iterate(&place, iterator)?,
-                Way::Diag { cgroups } => sockets.diagnose(&place, cgroups.as_ref())?,
+                Way::Diag => sockets.diagnose(&place, cgroups.as_ref())?,
             };
             if !more {
                 break;
@@ -109,17 +119,13 @@ impl Reader {
     }
 }
 
-fn by_diag(filters: &Filters) -> Result<Way, HostError> {
-    preflight::diag_privileges(filters.netns.is_none())?;
-    let cgroups = filters
-        .cgroup
-        .map(diag::cgroup::family)
-        .transpose()
-        .map_err(|source| HostError::Io {
-            operation: "walking the cgroups",
-            source,
-        })?;
-    Ok(Way::Diag { cgroups })
+/// The cgroups that `--cgroup` means, where sock_diag is to be held to them.
+fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
+    let family = filters.cgroup.map(diag::cgroup::family).transpose();
+    family.map_err(|source| HostError::Io {
+        operation: "walking the cgroups",
+        source,
+    })
 }
 
 /// The sockets of one namespace on their way to whoever wants them.
@@ -141,8 +147,12 @@ impl<V: Visitor> Sockets<'_, V> {
         let mut rows = Rows::default();
         let mut recent = Recent::default();
         while let Some(bytes) = rows.next(&mut file)? {
-            let (_, facts) =
+            let (netns, facts) =
                 iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
+            if netns != place.netns {
+                let elsewhere = format!("it is of namespace {netns}, not {}", place.netns);
+                return Err(HostError::Row(elsewhere));
+            }
             if recent.has_or_takes(&facts) {
                 continue;
             }
@@ -274,5 +284,71 @@ impl Rows {
         let row = self.buffer[self.at..].first_chunk();
         self.at += ROW_SIZE;
         Ok(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Seek, SeekFrom, Write},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    #[test]
+    fn this_process_is_listed_by_sock_diag_with_what_it_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        rustix::net::sockopt::set_socket_keepalive(&stream, true).unwrap();
+        rustix::net::sockopt::set_tcp_keepcnt(&stream, 4).unwrap();
+        let port = stream.local_addr().unwrap().port();
+        let filters = Filters {
+            lports: vec![port..=port],
+            pids: vec![std::process::id()],
+            ..Filters::default()
+        };
+        let mut rows = Vec::new();
+        let mut visitor = |row| {
+            rows.push(row);
+            true
+        };
+        let mut sockets = Sockets {
+            directory: &Directory::read(),
+            filters: &filters,
+            visitor: &mut visitor,
+        };
+        // Of this namespace and this process: no privilege is asked for.
+        let own = namespaces::all().remove(0);
+        assert!(sockets.diagnose(&own, None).unwrap());
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}");
+        };
+        assert_eq!(row.keepalive, Some(true));
+        assert_eq!(row.keepcnt.map(|set| set.value), Some(4));
+        assert!(row.next_probe_ms.is_some() && row.detect_idle_ms.is_some());
+    }
+
+    #[test]
+    fn rows_come_whole_however_they_are_read_and_a_torn_one_is_refused() {
+        let mut file = tempfile();
+        let bytes: Vec<u8> = (0..ROW_SIZE * 1000)
+            .map(|at| (at / ROW_SIZE) as u8)
+            .collect();
+        file.write_all(&bytes).unwrap();
+        file.write_all(b"torn").unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let mut rows = Rows::default();
+        for at in 0..1000 {
+            let row = rows.next(&mut file).unwrap().unwrap();
+            assert_eq!(row, &[at as u8; ROW_SIZE]);
+        }
+        assert!(rows.next(&mut file).is_err());
+    }
+
+    /// A file without a name.
+    fn tempfile() -> File {
+        use rustix::fs::{MemfdFlags, memfd_create};
+        File::from(memfd_create("rows", MemfdFlags::CLOEXEC).unwrap())
     }
 }

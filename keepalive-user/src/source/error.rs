@@ -80,6 +80,11 @@ impl HostError {
     pub fn advice(&self) -> String {
         match self {
             Self::NoBackend { advice, .. } => advice.clone(),
+            Self::Privilege(missing) if missing.contains(&"CAP_SYS_ADMIN") => {
+                "run katrace as root, or list this network namespace only (-N self), which needs \
+                 no CAP_SYS_ADMIN"
+                    .into()
+            }
             Self::Privilege(_) | Self::Capabilities(_) => {
                 "run katrace as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and \
                  CAP_DAC_READ_SEARCH"

@@ -271,6 +271,11 @@ pub const ALL: &[Scenario] = &[
         "a dying socket is listed as such, and gone when the listing said it would be",
     ),
     scenario(
+        "sockets-watch",
+        Kind::Once(sockets::watch),
+        "--watch lists again and again, and SIGINT ends it with exit 0",
+    ),
+    scenario(
         "sockets-agree",
         Kind::Once(sockets::readers_agree),
         "both readers list the same of 2,000 sockets while others come and go",

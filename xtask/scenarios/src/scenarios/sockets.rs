@@ -2,13 +2,18 @@
 
 use std::{
     collections::HashMap,
+    io::{BufRead, BufReader},
     net::SocketAddr,
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use super::check::{field, number};
@@ -16,7 +21,7 @@ use crate::{
     lab::{
         Actor, Katrace, Netns, Pair,
         crowd::{Crowd, SOCKETS},
-        output::output,
+        output::{ended, joined, output, read_all},
         pair::{OURS4, PEER4},
         time::{deadline, slack_ms, wait_until},
     },
@@ -219,6 +224,39 @@ pub fn dying(katrace: &Katrace) -> Result<()> {
         );
         drop(listener);
     }
+    Ok(())
+}
+
+pub fn watch(katrace: &Katrace) -> Result<()> {
+    let pair = Pair::new()?;
+    let mut actor = Actor::start(&pair.ours, "kat-watch")?;
+    actor.listen(SocketAddr::new(OURS4, PORT))?;
+    let inode = pair.ours.inode.to_string();
+    let args = ["sockets", "--json", "--watch", "300ms", "-N", &inode];
+    let mut child = Command::new(&katrace.path)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let complaints = read_all(child.stderr.take());
+    let mut lines = BufReader::new(child.stdout.take().context("katrace without stdout")?).lines();
+    // One socket a listing, an empty line between two.
+    for listing in 0..3 {
+        if listing > 0 {
+            let gap = lines.next().context("katrace ended early")??;
+            ensure!(gap.is_empty(), "{gap} stands between two listings");
+        }
+        let line = lines.next().context("katrace ended early")??;
+        field(&serde_json::from_str(&line)?, "state", "LISTEN")?;
+    }
+    kill(Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
+    let status = ended(&mut child, 6).context("katrace went on after SIGINT")?;
+    let complaints = joined(complaints)?;
+    ensure!(
+        status.code() == Some(0),
+        "katrace ended with {status}: {complaints}"
+    );
     Ok(())
 }
 
