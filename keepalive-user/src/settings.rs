@@ -317,6 +317,7 @@ mod tests {
         };
         assert!(!filters.want_owner(&nobody));
         let process = Process {
+            details: None,
             pid: 7,
             comm: "nginx".into(),
         };
