@@ -14,6 +14,7 @@ pub mod settings;
 pub mod sinks;
 pub mod snapshot;
 mod source;
+mod stats;
 pub mod summary;
 mod trace;
 

@@ -19,7 +19,8 @@ use crate::{
     output::Output,
     settings::{Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
-    source::Source,
+    source::{Drained, Source},
+    stats::Stats,
     summary::Summary,
 };
 
@@ -67,9 +68,9 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
             }
             () = at(pipeline.wait_until) => pipeline.retry(),
             () = at(pipeline.loss_check) => pipeline.check_loss(&source)?,
+            () = at(pipeline.stats.as_ref().map(Stats::due)) => pipeline.tell_stats(&source)?,
             drained = source.drain(|bytes| pipeline.take(bytes)) => {
-                drained?;
-                pipeline.after_batch(&source)?;
+                pipeline.after_batch(drained?, &source)?;
             }
         }
         tokio::select! {
@@ -81,9 +82,12 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     }
 
     pipeline.summary.skipped = source.skipped();
-    source.finish(|bytes| pipeline.take(bytes));
+    if let Some(stats) = &mut pipeline.stats {
+        stats.read(&source);
+    }
+    let last = source.finish(|bytes| pipeline.take(bytes));
     pipeline.flush();
-    pipeline.finish(&source)?;
+    pipeline.finish(last, &source)?;
     if broken {
         // Nobody reads: quiet to the end.
         pipeline.buffers = Buffers::default();
@@ -158,6 +162,8 @@ struct Pipeline {
     wait_until: Option<Instant>,
     loss_check: Option<Instant>,
     began: Instant,
+    /// Only where `--stats` asks for it.
+    stats: Option<Stats>,
 }
 
 impl Pipeline {
@@ -175,6 +181,7 @@ impl Pipeline {
             wait_until: None,
             loss_check: None,
             began: Instant::now(),
+            stats: settings.stats.then(Stats::begin),
         }
     }
 
@@ -248,7 +255,10 @@ impl Pipeline {
         }
     }
 
-    fn after_batch(&mut self, source: &Source) -> Result<(), Error> {
+    fn after_batch(&mut self, drained: Drained, source: &Source) -> Result<(), Error> {
+        if let Some(stats) = &mut self.stats {
+            stats.took(drained);
+        }
         if self.waiting.len() > WAITING {
             self.flush();
         }
@@ -295,8 +305,23 @@ impl Pipeline {
         }
     }
 
-    fn finish(&mut self, source: &Source) -> Result<(), Error> {
+    /// What katrace itself has cost since it last said so.
+    fn tell_stats(&mut self, source: &Source) -> Result<(), Error> {
         self.check_loss(source)?;
+        if let Some(stats) = &mut self.stats {
+            let line = stats.line(source, self.summary.lost);
+            self.buffers.err.extend_from_slice(line.as_bytes());
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, last: usize, source: &Source) -> Result<(), Error> {
+        self.check_loss(source)?;
+        if let Some(stats) = &mut self.stats {
+            stats.took_last(last);
+            let line = stats.last(self.summary.lost);
+            self.buffers.err.extend_from_slice(line.as_bytes());
+        }
         self.summary.duration_ms =
             u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.sink

@@ -5,6 +5,7 @@
 mod attach;
 pub mod btf;
 mod error;
+mod fill;
 mod filters;
 mod kallsyms;
 mod layout;
@@ -12,7 +13,7 @@ mod log;
 mod object;
 mod preflight;
 
-use std::{os::fd::AsRawFd, thread};
+use std::{os::fd::AsRawFd, thread, time::Duration};
 
 use aya::{
     Ebpf,
@@ -25,6 +26,7 @@ pub use error::HostError;
 
 use self::{
     attach::{Functions, Programs},
+    fill::Fill,
     kallsyms::Search,
     layout::KernelTypes,
     object::Shared,
@@ -42,7 +44,18 @@ pub struct Source {
     ebpf: Option<Ebpf>,
     ring: AsyncFd<RingBuf<MapData>>,
     drops: PerCpuArray<MapData, object::Drops>,
+    /// Only where `--stats` asks for it.
+    fill: Option<Fill>,
+    ring_bytes: u32,
     pub attached: Attached,
+}
+
+/// One reading of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    pub records: usize,
+    /// The ring was seen empty; otherwise the batch was full and there may be more.
+    pub emptied: bool,
 }
 
 /// How it is attached, for the first record.
@@ -141,7 +154,7 @@ impl Source {
     /// # Errors
     ///
     /// The ring's descriptor can no longer be waited for.
-    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<(), HostError> {
+    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<Drained, HostError> {
         let mut ready = self
             .ring
             .readable_mut()
@@ -150,18 +163,41 @@ impl Source {
                 operation: "waiting for the ring",
                 source,
             })?;
-        if take(ready.get_inner_mut(), BATCH, each) {
+        if let Some(fill) = &mut self.fill {
+            fill.look();
+        }
+        let records = take(ready.get_inner_mut(), BATCH, each);
+        let emptied = records < BATCH;
+        if emptied {
             // After the ring was seen empty: what came since makes it ready again.
             ready.clear_ready();
         }
-        Ok(())
+        Ok(Drained { records, emptied })
     }
 
-    /// Detaches every hook, then hands over what the ring still holds.
-    pub fn finish(&mut self, each: impl FnMut(&[u8])) {
+    /// Detaches every hook, then hands over what the ring still holds, and says how many records.
+    pub fn finish(&mut self, each: impl FnMut(&[u8])) -> usize {
         self.ebpf = None;
         // Nothing is written any more, so this ends.
-        take(self.ring.get_mut(), usize::MAX, each);
+        take(self.ring.get_mut(), usize::MAX, each)
+    }
+
+    /// Bytes of the ring that were taken at most when it was read, and its size; `None` without
+    /// `--stats`.
+    pub fn ring_most(&self) -> Option<(usize, u32)> {
+        Some((self.fill.as_ref()?.most(), self.ring_bytes))
+    }
+
+    /// Time and runs of katrace's programs, as far as the kernel was counting; `None` if it does not
+    /// tell. Only while attached.
+    pub fn spent(&self) -> Option<(Duration, u64)> {
+        self.ebpf
+            .as_ref()?
+            .programs()
+            // Those of other backends were never loaded.
+            .filter_map(|(_, program)| program.info().ok())
+            .map(|info| (info.run_time(), info.run_count()))
+            .reduce(|sum, more| (sum.0 + more.0, sum.1 + more.1))
     }
 
     /// Runs of katrace's programs that the kernel skipped because the same program was already
@@ -261,11 +297,15 @@ impl Attempt<'_> {
 
         let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
         let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
+        // Where it cannot be had, `--stats` leaves it out.
+        let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;
         Ok(Source {
             ebpf: Some(ebpf),
             ring,
             drops,
+            fill,
+            ring_bytes: settings.ring_bytes,
             attached,
         })
     }
@@ -349,15 +389,15 @@ fn watch<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, Hos
     })
 }
 
-/// Hands over at most `most` records; true if the ring was seen empty.
-fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> bool {
-    for _ in 0..most {
+/// Hands over at most `most` records and counts them; fewer means that the ring was seen empty.
+fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
+    for taken in 0..most {
         match ring.next() {
             Some(record) => each(&record),
-            None => return true,
+            None => return taken,
         }
     }
-    false
+    most
 }
 
 fn reason(choice: AttachChoice, refused: &[(Attach, HostError)]) -> String {

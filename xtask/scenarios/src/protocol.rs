@@ -93,9 +93,11 @@ pub enum Order {
         to: SocketAddr,
         count: usize,
     },
-    /// Switches keepalive of the whole crowd on with these settings, or off.
+    /// Switches keepalive of the whole crowd on with these settings, or off, the sockets spread
+    /// evenly over this time.
     CrowdKeepalive {
         keepalive: Option<Keepalive>,
+        over_ms: u64,
     },
 }
 

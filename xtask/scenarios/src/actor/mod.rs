@@ -7,6 +7,7 @@ use std::{
     ffi::CString,
     io::{self, BufRead, Write},
     os::fd::{AsRawFd, OwnedFd},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -91,8 +92,9 @@ impl Sockets {
                 self.crowd = Crowd::open(to, count)?;
                 Answer::Done
             }
-            Order::CrowdKeepalive { keepalive } => {
-                self.crowd.set_keepalive(keepalive)?;
+            Order::CrowdKeepalive { keepalive, over_ms } => {
+                let over = Duration::from_millis(over_ms);
+                self.crowd.set_keepalive(keepalive, over)?;
                 Answer::Done
             }
         })
