@@ -255,7 +255,10 @@ mod tests {
         let line = Account(uncounted, Most::default()).to_string();
         assert!(line.contains("kernel time not counted"), "{line}");
         assert!(line.contains("kernel.bpf_stats_enabled=1"), "{line}");
-        assert!(!line.contains("resident") && !line.contains("ring"), "{line}");
+        assert!(
+            !line.contains("resident") && !line.contains("ring"),
+            "{line}"
+        );
         // Nothing yet: no division by it.
         let line = Account(Totals::default(), Most::default()).to_string();
         assert!(line.starts_with("0 events, 0 lost in 0.0 s"), "{line}");

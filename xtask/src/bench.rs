@@ -102,7 +102,9 @@ pub fn in_guest(
 
 fn command(options: &Options) -> Vec<String> {
     let name = |value: Option<clap::builder::PossibleValue>| {
-        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+        value
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
     };
     let mut words = ["katrace-scenarios", "bench", "--katrace", "/bin/katrace"]
         .map(str::to_owned)

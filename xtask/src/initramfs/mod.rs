@@ -75,8 +75,8 @@ pub fn assemble(kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
         archive.file("etc/katrace/command", 0o644, &lines(command));
     }
     if let Some(kit) = bench {
-        let floor = fs::read(&kit.floor)
-            .with_context(|| format!("cannot read {}", kit.floor.display()))?;
+        let floor =
+            fs::read(&kit.floor).with_context(|| format!("cannot read {}", kit.floor.display()))?;
         archive.file(FLOOR, 0o644, &floor);
         tools::add(&mut archive, &kit.tools)?;
     }

@@ -78,7 +78,10 @@ mod tests {
 
         let bytes = archive.finish();
         let text = String::from_utf8_lossy(&bytes);
-        let place = |name: &str| text.find(&format!("{name}\0")).unwrap_or_else(|| panic!("no {name}"));
+        let place = |name: &str| {
+            text.find(&format!("{name}\0"))
+                .unwrap_or_else(|| panic!("no {name}"))
+        };
         assert!(place("usr/bin") < place("usr/bin/netstat"));
         assert!(place("usr/bin/netstat") < place("usr/bin/ss"));
         // The header of a file begins 110 bytes before its name; its mode is the second field.

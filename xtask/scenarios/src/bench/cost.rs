@@ -55,7 +55,10 @@ pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     table.add(Row::new(name, "ns", kernel(TRACEPOINT)));
 
     let probe = kernel(JSON);
-    let half = |row: Row| row.other("a probe", probe.clone()).at_most_times(0.5, Against::Other);
+    let half = |row: Row| {
+        row.other("a probe", probe.clone())
+            .at_most_times(0.5, Against::Other)
+    };
     let name = "kernel time per expiry that is no probe, fentry";
     table.add(half(Row::new(name, "ns", expiries(bench)?)));
     let name = "kernel time per event that a filter drops, fentry";
@@ -141,7 +144,10 @@ fn expiries(bench: &Bench) -> Result<Vec<f64>> {
         subject.stop()?;
         load.end()?;
         let probes = Counters::of(&load.pair.ours)?.since(counters).keepalive;
-        ensure!(probes == 0, "{probes} probes where every timer was to wait on");
+        ensure!(
+            probes == 0,
+            "{probes} probes where every timer was to wait on"
+        );
         let sockets = load.sockets as u64;
         // Twice each, at the entry and at the exit; other sockets of the host may add to it.
         ensure!(

@@ -48,12 +48,20 @@ pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     let name = format!("start to ready with every owner known, {of}");
     let row = Row::new(name, "ms", ready).other("`ss -tnp`", ss);
     table.add(row.at_most_times(0.5, Against::Other));
-    table.add(Row::new(format!("peak resident memory, {of}"), "MB", memory));
+    table.add(Row::new(
+        format!("peak resident memory, {of}"),
+        "MB",
+        memory,
+    ));
     let name = format!("`katrace sockets`, {of}");
     let row = if has_sockets {
         Row::new(name, "ms", snapshot).other("`ss -tnoe`", ss_extended)
     } else {
-        Row::missing(name, "ms", "not available: katrace has no command `sockets`")
+        Row::missing(
+            name,
+            "ms",
+            "not available: katrace has no command `sockets`",
+        )
     };
     table.add(row.at_most_times(1.0, Against::Other));
     Ok(())
@@ -83,9 +91,14 @@ fn timed(load: &Load, mut command: Command) -> Result<Duration> {
         .stderr(Stdio::inherit());
     load.pair.ours.within(|| {
         let began = Instant::now();
-        let started = command.spawn().with_context(|| format!("start {command:?}"))?;
+        let started = command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?;
         let mut child = Child(started);
-        let status = child.0.wait().with_context(|| format!("wait for {command:?}"))?;
+        let status = child
+            .0
+            .wait()
+            .with_context(|| format!("wait for {command:?}"))?;
         ensure!(status.success(), "{command:?} ended with {status}");
         Ok(began.elapsed())
     })
@@ -95,7 +108,9 @@ fn timed(load: &Load, mut command: Command) -> Result<Duration> {
 fn all_known(bench: &Bench, load: &mut Load) -> Result<()> {
     let memory = memfd_create(c"events", MFdFlags::empty()).context("create a file in memory")?;
     let mut written = File::from(memory);
-    let mut command = bench.katrace("fentry").command(["-o", "json", "-e", "probe"]);
+    let mut command = bench
+        .katrace("fentry")
+        .command(["-o", "json", "-e", "probe"]);
     command.args(["-N", &load.pair.ours.inode.to_string()]);
     let subject = Subject::spawn(command, written.try_clone()?.into())?;
     let counters = Counters::of(&load.pair.ours)?;

@@ -41,7 +41,8 @@ impl Load {
         let began = Instant::now();
         let sockets: usize = crowds.iter().sum();
         let pair = Pair::new()?;
-        let ports = u16::try_from(sockets.div_ceil(PER_PORT)).context("more ports than there are")?;
+        let ports =
+            u16::try_from(sockets.div_ceil(PER_PORT)).context("more ports than there are")?;
         let listeners = (FIRST_PORT..FIRST_PORT + ports)
             .map(|port| pair.listen(port))
             .collect::<Result<Vec<_>>>()?;

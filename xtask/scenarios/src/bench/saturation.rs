@@ -97,7 +97,11 @@ impl Step {
             "{} sockets, a probe a second each: {:.0}/s with nothing attached{}; katrace {:.0}/s, {:.1} % lost; {theirs}",
             self.asked,
             self.nothing.rate(),
-            if self.saturated() { " (the guest's limit)" } else { "" },
+            if self.saturated() {
+                " (the guest's limit)"
+            } else {
+                ""
+            },
             self.katrace.rate(),
             100.0 * share(&self.katrace),
         )

@@ -189,7 +189,11 @@ impl Subject {
     fn finish(mut self) -> Result<Said> {
         let status = ended(&mut self.child.0, 10);
         let text = |reader: &mut Option<JoinHandle<String>>| {
-            reader.take().map(joined).transpose().map(Option::unwrap_or_default)
+            reader
+                .take()
+                .map(joined)
+                .transpose()
+                .map(Option::unwrap_or_default)
         };
         let said = Said {
             stdout: text(&mut self.stdout)?,

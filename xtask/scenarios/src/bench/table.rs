@@ -112,7 +112,10 @@ impl Row {
                 None => ("its baseline", None),
             },
         };
-        let ratio = self.median().zip(value).map(|(ours, theirs)| ours / theirs.median);
+        let ratio = self
+            .median()
+            .zip(value)
+            .map(|(ours, theirs)| ours / theirs.median);
         let of = format!("× {name}");
         self.at_most(of, ratio, at_most)
     }
@@ -139,7 +142,9 @@ impl Table {
         let name = uname()?;
         Ok(Self {
             kernel: name.release().to_string_lossy().into_owned(),
-            cpus: available_parallelism().context("count the processors")?.get(),
+            cpus: available_parallelism()
+                .context("count the processors")?
+                .get(),
             date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
             size: match size {
                 Size::Small => "small",
@@ -279,7 +284,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_measured_is_not_met() {
-        let row = Row::missing("snapshot", "ms", "not available").at_most_times(1.0, Against::Other);
+        let row =
+            Row::missing("snapshot", "ms", "not available").at_most_times(1.0, Against::Other);
         assert!(!row.reaches[0].met);
         assert_eq!(
             row.text(),

@@ -1,6 +1,9 @@
 //! One tool watching one load for a while, and what that cost.
 
-use std::{thread::sleep, time::{Duration, Instant}};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -121,7 +124,11 @@ impl Sample {
                 self.account = account.to_owned();
                 self.events = Some(events);
                 // With a filter that nothing passes, nothing may arrive.
-                let due = if args.contains(&NOTHING_PASSES) { 0 } else { self.probes };
+                let due = if args.contains(&NOTHING_PASSES) {
+                    0
+                } else {
+                    self.probes
+                };
                 ensure!(
                     events + self.lost == due,
                     "kernel {} probes, {due} of them for katrace, which counted {events} + {} lost",
@@ -160,7 +167,9 @@ pub fn number_before(line: &str, word: &str) -> Option<u64> {
 /// bpftrace says `Lost 12 events` each time.
 fn bpftrace_lost(stderr: &str) -> u64 {
     let losses = stderr.lines().filter(|line| line.contains("ost "));
-    losses.filter_map(|line| number_before(line, "events")).sum()
+    losses
+        .filter_map(|line| number_before(line, "events"))
+        .sum()
 }
 
 #[cfg(test)]
@@ -184,7 +193,10 @@ mod tests {
 
     #[test]
     fn losses_of_bpftrace_add_up() {
-        assert_eq!(bpftrace_lost("Lost 12 events\nWARNING: Lost 3 events\n"), 15);
+        assert_eq!(
+            bpftrace_lost("Lost 12 events\nWARNING: Lost 3 events\n"),
+            15
+        );
         assert_eq!(bpftrace_lost("Attaching 1 probe...\n"), 0);
     }
 }

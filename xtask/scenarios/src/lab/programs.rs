@@ -27,7 +27,8 @@ pub fn cost(pid: u32) -> Result<Cost> {
     let mut sum = Cost::default();
     for text in described(pid)? {
         if number(&text, "prog_id:").is_some_and(|id| seen.insert(id)) {
-            let count = |name| number(&text, name).with_context(|| format!("no {name} of a program"));
+            let count =
+                |name| number(&text, name).with_context(|| format!("no {name} of a program"));
             sum.ns += count("run_time_ns:")?;
             sum.runs += count("run_cnt:")?;
         }
