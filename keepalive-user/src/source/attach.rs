@@ -11,7 +11,7 @@ use aya::{
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 
-use super::error::HostError;
+use super::{btf::functions_only, error::HostError};
 use crate::event::Attach;
 
 /// The function whose expiries are watched.
@@ -38,14 +38,14 @@ impl<'a> Programs<'a> {
 
 /// The kernel's functions by their numbers in BTF, read when first needed, by whoever needs them.
 pub struct Functions<'a> {
-    bytes: &'a [u8],
+    numbers: &'a [(&'static str, u32)],
     read: OnceLock<Result<Btf, BtfError>>,
 }
 
 impl<'a> Functions<'a> {
-    pub const fn of(bytes: &'a [u8]) -> Self {
+    pub const fn of(numbers: &'a [(&'static str, u32)]) -> Self {
         Self {
-            bytes,
+            numbers,
             read: OnceLock::new(),
         }
     }
@@ -53,7 +53,7 @@ impl<'a> Functions<'a> {
     /// What aya loads trampolines by.
     pub fn read(&self) -> Result<&Btf, HostError> {
         self.read
-            .get_or_init(|| Btf::parse(self.bytes, Endianness::default()))
+            .get_or_init(|| Btf::parse(&functions_only(self.numbers), Endianness::default()))
             .as_ref()
             .map_err(|error| HostError::TrampolineBtf(error.to_string()))
     }

@@ -5,13 +5,13 @@
 //! itself.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs::File,
+    io::{self, Read},
     ops::Deref,
 };
 
 use keepalive_ebpf::layout::Field;
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 /// Where the kernel offers its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -56,10 +56,11 @@ mod kind {
 }
 
 /// The file's bytes: mapped where the kernel allows that (6.16 and later), read elsewhere, which
-/// takes a system call for each of some fifteen hundred pages.
+/// takes a system call for each of some fifteen hundred pages. Read into memory of its own, since
+/// the allocator would keep for later what is needed only now.
 pub enum Data {
     Mapped(Mmap),
-    Read(Vec<u8>),
+    Read(MmapMut),
 }
 
 impl Data {
@@ -69,9 +70,16 @@ impl Data {
         // private mapping: the kernel refuses a shared one.
         match unsafe { MmapOptions::new().map_copy_read_only(&file) } {
             Ok(mapped) => Ok(Self::Mapped(mapped)),
-            Err(_) => fs::read(VMLINUX).map(Self::Read),
+            Err(_) => read(file).map(Self::Read),
         }
     }
+}
+
+fn read(mut file: File) -> io::Result<MmapMut> {
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut memory = MmapMut::map_anon(size)?;
+    file.read_exact(&mut memory)?;
+    Ok(memory)
 }
 
 impl Deref for Data {
@@ -242,44 +250,13 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         (info.kind == kind::FUNC_PROTO).then_some(info.len as u32)
     }
 
-    /// The same types by number, of which only the wanted functions are told: all that attaching
-    /// to a function by its BTF number needs, in a fraction of the time the whole takes to parse.
-    pub fn functions_only(&self) -> Vec<u8> {
-        let functions = || {
-            self.wanted
-                .iter()
-                .filter(|(w, id)| w.kind() == kind::FUNC && *id != 0)
-        };
-        let last = functions().map(|(_, id)| *id).max().unwrap_or(0) as usize;
-        // A pointer to void is the shortest type there is.
-        let filler = [0, kind::PTR << 24, 0];
-        let mut words: Vec<u32> = filler.iter().copied().cycle().take(3 * last).collect();
-        let mut strings = vec![0u8];
-        for (wanted, id) in functions() {
-            let at = 3 * (*id as usize - 1);
-            words[at] = strings.len() as u32;
-            words[at + 1] = kind::FUNC << 24;
-            strings.extend_from_slice(wanted.name().as_bytes());
-            strings.push(0);
-        }
-
-        let types_len = 4 * words.len() as u32;
-        let mut data = Vec::with_capacity(HEADER_LEN + types_len as usize + strings.len());
-        data.extend_from_slice(&MAGIC.to_ne_bytes());
-        // Version 1, no flags.
-        data.extend_from_slice(&[1, 0]);
-        for word in [
-            HEADER_LEN as u32,
-            0,
-            types_len,
-            types_len,
-            strings.len() as u32,
-        ] {
-            data.extend_from_slice(&word.to_ne_bytes());
-        }
-        data.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-        data.extend_from_slice(&strings);
-        data
+    /// The wanted functions that this kernel has, with their numbers.
+    pub fn functions(&self) -> Vec<(&'static str, u32)> {
+        let found = self.wanted.iter().filter(|(_, id)| *id != 0);
+        found
+            .filter(|(wanted, _)| wanted.kind() == kind::FUNC)
+            .map(|(wanted, id)| (wanted.name(), *id))
+            .collect()
     }
 
     fn id(&self, wanted: Wanted) -> Option<u32> {
@@ -372,6 +349,47 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
     }
 }
 
+/// A BTF that tells of these functions alone, at their numbers: all that attaching to a function
+/// by its BTF number needs, in a fraction of the time the whole takes to parse.
+pub fn functions_only(functions: &[(&'static str, u32)]) -> Vec<u8> {
+    let last = functions.iter().map(|(_, id)| *id).max().unwrap_or(0);
+    let strings_len: usize = 1 + functions
+        .iter()
+        .map(|(name, _)| name.len() + 1)
+        .sum::<usize>();
+    let types_len = TYPE_LEN as u32 * last;
+    let mut data = Vec::with_capacity(HEADER_LEN + types_len as usize + strings_len);
+    let mut put = |word: u32| data.extend_from_slice(&word.to_ne_bytes());
+    // Version 1, no flags.
+    let [m0, m1] = MAGIC.to_ne_bytes();
+    put(u32::from_ne_bytes([m0, m1, 1, 0]));
+    for word in [HEADER_LEN as u32, 0, types_len, types_len] {
+        put(word);
+    }
+    put(strings_len as u32);
+    let mut name_at = 1;
+    let mut names = functions.to_vec();
+    names.sort_by_key(|(_, id)| *id);
+    let mut next = names.iter().peekable();
+    for number in 1..=last {
+        // A pointer to void is the shortest type there is.
+        let (mut name, mut kind) = (0, kind::PTR);
+        if let Some((function, _)) = next.next_if(|(_, id)| *id == number) {
+            (name, kind) = (name_at, kind::FUNC);
+            name_at += function.len() as u32 + 1;
+        }
+        for word in [name, kind << 24, 0] {
+            put(word);
+        }
+    }
+    data.push(0);
+    for (name, _) in names {
+        data.extend_from_slice(name.as_bytes());
+        data.push(0);
+    }
+    data
+}
+
 /// The packed word of a type.
 struct Info {
     kind: u32,
@@ -454,7 +472,11 @@ mod tests {
     fn functions_keep_their_numbers() {
         let btf = kernel();
         let id = btf.id(Wanted::Func("tcp_keepalive_timer")).unwrap();
-        let aya = aya::Btf::parse(&btf.functions_only(), aya::Endianness::default()).unwrap();
+        let aya = aya::Btf::parse(
+            &functions_only(&btf.functions()),
+            aya::Endianness::default(),
+        )
+        .unwrap();
         let kind = aya_obj::btf::BtfKind::Func;
         assert_eq!(
             aya.id_by_type_name_kind("tcp_keepalive_timer", kind)

@@ -35,8 +35,8 @@ pub struct KernelTypes {
     pub accept_args: Option<u32>,
     /// `tcp_write_err` is a function of its own, not inlined.
     pub has_write_err: bool,
-    /// BTF of the functions that trampolines are attached to.
-    pub functions: Vec<u8>,
+    /// The functions that trampolines are attached to, by their numbers.
+    pub functions: Vec<(&'static str, u32)>,
 }
 
 impl KernelTypes {
@@ -59,7 +59,7 @@ impl KernelTypes {
             sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
             accept_args: btf.arguments("inet_csk_accept"),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
-            functions: btf.functions_only(),
+            functions: btf.functions(),
         })
     }
 }

@@ -104,7 +104,7 @@ impl Source {
             AttachChoice::Only(attach) => std::slice::from_ref(attach),
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
-        let source = thread::scope(|scope| {
+        let opened = thread::scope(|scope| {
             if candidates != [Attach::Tracepoint] {
                 scope.spawn(|| functions.read());
             }
@@ -123,15 +123,16 @@ impl Source {
                     result = attempt.open(&mut address);
                 }
                 match result {
-                    Ok(source) => return Some(source),
+                    Ok(opened) => return Some(opened),
                     Err(error) => refused.push((*attach, error)),
                 }
             }
             None
         });
-        if let Some(mut source) = source {
-            source.attached.reason = reason(settings.attach, &refused);
-            return Ok(source);
+        // Megabytes, and the ring is about to take some: both at once would be the most ever used.
+        drop(functions);
+        if let Some(opened) = opened {
+            return opened.watch(settings, reason(settings.attach, &refused));
         }
         if refused.len() == 1
             && let Some((_, only)) = refused.pop()
@@ -241,7 +242,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Loads and attaches everything this way, or nothing.
-    fn open(&self, address: &mut Option<Search>) -> Result<Source, HostError> {
+    fn open(&self, address: &mut Option<Search>) -> Result<Opened, HostError> {
         let Self {
             attach,
             settings,
@@ -294,19 +295,32 @@ impl Attempt<'_> {
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
             Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
         });
+        Ok(Opened { ebpf, attached })
+    }
+}
 
-        let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
-        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
+/// Attached, and nobody reads yet.
+struct Opened {
+    ebpf: Ebpf,
+    attached: Attached,
+}
+
+impl Opened {
+    /// Maps the ring and waits for it from now on.
+    fn watch(mut self, settings: &TraceSettings, reason: String) -> Result<Source, HostError> {
+        self.attached.reason = reason;
+        let ring = object::take::<RingBuf<MapData>>(&mut self.ebpf, "EVENTS")?;
+        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut self.ebpf, "DROPS")?;
         // Where it cannot be had, `--stats` leaves it out.
         let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;
         Ok(Source {
-            ebpf: Some(ebpf),
+            ebpf: Some(self.ebpf),
             ring,
             drops,
             fill,
             ring_bytes: settings.ring_bytes,
-            attached,
+            attached: self.attached,
         })
     }
 }
