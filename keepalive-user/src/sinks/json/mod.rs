@@ -5,6 +5,7 @@ mod run;
 
 use std::io::{self, Write};
 
+use memchr::memchr;
 use serde::{Serialize, Serializer};
 
 use super::{sanitize::is_harmful, timestamp::calendar};
@@ -52,7 +53,8 @@ impl Json {
             record.serialize(&mut serde_json::Serializer::new(&mut *out))?;
         }
         // Looked through once, not at each of the hundred small pieces that serde_json writes.
-        if out[start..].iter().any(|byte| !is_plain(*byte)) {
+        let written = &out[start..];
+        if !written.is_ascii() || memchr(DELETE, written).is_some() {
             let record = out.split_off(start);
             harmless(&String::from_utf8_lossy(&record), out)?;
         }
@@ -61,18 +63,15 @@ impl Json {
     }
 }
 
-/// ASCII but for its last character. Of the controls among it, serde_json has escaped those in
-/// strings and written the others itself, as layout.
-const fn is_plain(byte: u8) -> bool {
-    byte < 0x7f
-}
+/// The one control character that serde_json leaves as it is.
+const DELETE: u8 = 0x7f;
 
 /// Appends JSON, with what serde_json lets through but a terminal should not see raw escaped as
 /// `\uXXXX`. JSON's own syntax is plain ASCII, so whatever is escaped here stood inside a string.
 fn harmless(json: &str, out: &mut Vec<u8>) -> io::Result<()> {
     for c in json.chars() {
-        let plain = u8::try_from(c).is_ok_and(is_plain);
-        if !plain && is_harmful(c) {
+        // Of the lower controls, serde_json has escaped those in strings, and written others as layout.
+        if c >= char::from(DELETE) && is_harmful(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}")?;
             }
