@@ -3,15 +3,14 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, AsRawFd},
-    sync::OnceLock,
 };
 
 use aya::{
-    Btf, BtfError, Ebpf, Endianness,
+    Ebpf,
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 
-use super::{btf::functions_only, error::HostError};
+use super::{error::HostError, functions::Functions};
 use crate::event::Attach;
 
 /// The function whose expiries are watched.
@@ -33,29 +32,6 @@ impl<'a> Programs<'a> {
                 .extract_if(|name, _| name.starts_with(prefix))
                 .collect(),
         )
-    }
-}
-
-/// The kernel's functions by their numbers in BTF, read when first needed, by whoever needs them.
-pub struct Functions<'a> {
-    numbers: &'a [(&'static str, u32)],
-    read: OnceLock<Result<Btf, BtfError>>,
-}
-
-impl<'a> Functions<'a> {
-    pub const fn of(numbers: &'a [(&'static str, u32)]) -> Self {
-        Self {
-            numbers,
-            read: OnceLock::new(),
-        }
-    }
-
-    /// What aya loads trampolines by.
-    pub fn read(&self) -> Result<&Btf, HostError> {
-        self.read
-            .get_or_init(|| Btf::parse(&functions_only(self.numbers), Endianness::default()))
-            .as_ref()
-            .map_err(|error| HostError::TrampolineBtf(error.to_string()))
     }
 }
 

@@ -27,15 +27,15 @@ pub enum BtfError {
     Missing(String),
 }
 
-const MAGIC: u16 = 0xeb9f;
+pub(super) const MAGIC: u16 = 0xeb9f;
 /// `struct btf_type` without what follows it.
-const TYPE_LEN: usize = 12;
+pub(super) const TYPE_LEN: usize = 12;
 const MEMBER_LEN: usize = 12;
 /// `struct btf_header`.
-const HEADER_LEN: usize = 24;
+pub(super) const HEADER_LEN: usize = 24;
 
 /// Kinds of `enum` BTF_KIND_* (include/uapi/linux/btf.h).
-mod kind {
+pub(super) mod kind {
     pub const INT: u32 = 1;
     pub const PTR: u32 = 2;
     pub const ARRAY: u32 = 3;
@@ -349,47 +349,6 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
     }
 }
 
-/// A BTF that tells of these functions alone, at their numbers: all that attaching to a function
-/// by its BTF number needs, in a fraction of the time the whole takes to parse.
-pub fn functions_only(functions: &[(&'static str, u32)]) -> Vec<u8> {
-    let last = functions.iter().map(|(_, id)| *id).max().unwrap_or(0);
-    let strings_len: usize = 1 + functions
-        .iter()
-        .map(|(name, _)| name.len() + 1)
-        .sum::<usize>();
-    let types_len = TYPE_LEN as u32 * last;
-    let mut data = Vec::with_capacity(HEADER_LEN + types_len as usize + strings_len);
-    let mut put = |word: u32| data.extend_from_slice(&word.to_ne_bytes());
-    // Version 1, no flags.
-    let [m0, m1] = MAGIC.to_ne_bytes();
-    put(u32::from_ne_bytes([m0, m1, 1, 0]));
-    for word in [HEADER_LEN as u32, 0, types_len, types_len] {
-        put(word);
-    }
-    put(strings_len as u32);
-    let mut name_at = 1;
-    let mut names = functions.to_vec();
-    names.sort_by_key(|(_, id)| *id);
-    let mut next = names.iter().peekable();
-    for number in 1..=last {
-        // A pointer to void is the shortest type there is.
-        let (mut name, mut kind) = (0, kind::PTR);
-        if let Some((function, _)) = next.next_if(|(_, id)| *id == number) {
-            (name, kind) = (name_at, kind::FUNC);
-            name_at += function.len() as u32 + 1;
-        }
-        for word in [name, kind << 24, 0] {
-            put(word);
-        }
-    }
-    data.push(0);
-    for (name, _) in names {
-        data.extend_from_slice(name.as_bytes());
-        data.push(0);
-    }
-    data
-}
-
 /// The packed word of a type.
 struct Info {
     kind: u32,
@@ -466,24 +425,6 @@ mod tests {
             error.to_string(),
             "the kernel's BTF has no sk_nothing in struct sock"
         );
-    }
-
-    #[test]
-    fn functions_keep_their_numbers() {
-        let btf = kernel();
-        let id = btf.id(Wanted::Func("tcp_keepalive_timer")).unwrap();
-        let aya = aya::Btf::parse(
-            &functions_only(&btf.functions()),
-            aya::Endianness::default(),
-        )
-        .unwrap();
-        let kind = aya_obj::btf::BtfKind::Func;
-        assert_eq!(
-            aya.id_by_type_name_kind("tcp_keepalive_timer", kind)
-                .unwrap(),
-            id
-        );
-        assert!(aya.id_by_type_name_kind("no_such_function", kind).is_err());
     }
 
     #[test]

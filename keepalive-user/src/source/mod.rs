@@ -7,29 +7,28 @@ pub mod btf;
 mod error;
 mod fill;
 mod filters;
+mod functions;
 mod kallsyms;
 mod layout;
 mod log;
 mod object;
+mod opened;
 mod preflight;
 
-use std::{os::fd::AsRawFd, thread, time::Duration};
+use std::thread;
 
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::Config;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 
 pub use error::HostError;
 
 use self::{
-    attach::{Functions, Programs},
-    fill::Fill,
-    kallsyms::Search,
-    layout::KernelTypes,
-    object::Shared,
+    attach::Programs, fill::Fill, functions::Functions, kallsyms::Search, layout::KernelTypes,
+    object::Shared, opened::Opened,
 };
 use crate::{
     event::{Attach, Hooks},
@@ -183,24 +182,6 @@ impl Source {
         take(self.ring.get_mut(), usize::MAX, each)
     }
 
-    /// Bytes of the ring that were taken at most when it was read, and its size; `None` without
-    /// `--stats`.
-    pub fn ring_most(&self) -> Option<(usize, u32)> {
-        Some((self.fill.as_ref()?.most(), self.ring_bytes))
-    }
-
-    /// Time and runs of katrace's programs, as far as the kernel was counting; `None` if it does not
-    /// tell. Only while attached.
-    pub fn spent(&self) -> Option<(Duration, u64)> {
-        self.ebpf
-            .as_ref()?
-            .programs()
-            // Those of other backends were never loaded.
-            .filter_map(|(_, program)| program.info().ok())
-            .map(|info| (info.run_time(), info.run_count()))
-            .reduce(|sum, more| (sum.0 + more.0, sum.1 + more.1))
-    }
-
     /// Runs of katrace's programs that the kernel skipped because the same program was already
     /// running on that CPU; `None` before 5.12, which does not count them. Only while attached.
     pub fn skipped(&self) -> Option<u64> {
@@ -299,32 +280,6 @@ impl Attempt<'_> {
     }
 }
 
-/// Attached, and nobody reads yet.
-struct Opened {
-    ebpf: Ebpf,
-    attached: Attached,
-}
-
-impl Opened {
-    /// Maps the ring and waits for it from now on.
-    fn watch(mut self, settings: &TraceSettings, reason: String) -> Result<Source, HostError> {
-        self.attached.reason = reason;
-        let ring = object::take::<RingBuf<MapData>>(&mut self.ebpf, "EVENTS")?;
-        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut self.ebpf, "DROPS")?;
-        // Where it cannot be had, `--stats` leaves it out.
-        let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
-        let ring = watch(ring, "watching the ring")?;
-        Ok(Source {
-            ebpf: Some(self.ebpf),
-            ring,
-            drops,
-            fill,
-            ring_bytes: settings.ring_bytes,
-            attached: self.attached,
-        })
-    }
-}
-
 impl Attached {
     /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
     fn hook(
@@ -389,18 +344,6 @@ fn tell_address(search: Option<Search>, map: &mut Array<MapData, u64>) -> Result
             map: "KEEPALIVE_FN",
             source,
         })
-}
-
-/// Puts a ring's descriptor under tokio's eye.
-fn watch<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, HostError> {
-    // SAFETY: the descriptor belongs to `ring`, which moves into the result and is never replaced
-    // there, so it stays open for as long as it is registered.
-    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| {
-        HostError::Io {
-            operation,
-            source: error.into(),
-        }
-    })
 }
 
 /// Hands over at most `most` records and counts them; fewer means that the ring was seen empty.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{report, tally::Tally};
-use crate::bench::{self, Options, Output, Size};
+use crate::bench::{self, Options, Size};
 use crate::build::{self, Binaries};
 use crate::initramfs::{self, BenchKit};
 use crate::toolchain::Toolchain;
@@ -29,7 +29,7 @@ pub fn run(toolchain: &Toolchain, binaries: &Binaries) -> Tally {
 fn attempt(toolchain: &Toolchain, binaries: &Binaries) -> Result<()> {
     let options = Options {
         size: Size::Small,
-        output: Output::Json,
+        output: "json".to_owned(),
         rounds: Some(1),
     };
     let kit = BenchKit {
