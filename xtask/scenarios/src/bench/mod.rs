@@ -26,9 +26,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::sys::{Stats, enable_stats};
 use clap::ValueEnum;
+use nix::sys::resource::{Resource, setrlimit};
 
 use self::{plan::Plan, table::Table};
 use crate::lab::{Katrace, time::in_guest};
+
+/// Descriptors that this process and each that it starts may have.
+const FILES: u64 = 65_536;
 
 /// Before every line of progress; xtask tells it from the result by this.
 macro_rules! progress {
@@ -106,6 +110,8 @@ type Step = fn(&Bench, &mut Table) -> Result<()>;
 
 impl Bench {
     fn prepare(options: &Options) -> Result<Self> {
+        // Two pipes to each of the processes that hold sockets.
+        setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).context("raise the descriptor limit")?;
         let bench = Self {
             katrace: options.katrace.clone(),
             floor: options.floor.clone(),
