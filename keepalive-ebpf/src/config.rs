@@ -34,8 +34,17 @@ pub struct Config {
     pub sock_keepopen: u32,
     /// 1 when a hook on `tcp_write_err` itself says which deaths are timeouts.
     pub write_err_hooked: u32,
-    /// How many arguments `inet_csk_accept` takes: its return value follows them.
+    /// How many arguments the hooked functions take: the value returned follows them.
     pub accept_args: u32,
+    pub recv_args: u32,
+    pub send_args: u32,
+    pub connect_args: u32,
+    pub splice_args: u32,
+    pub sendfile_args: u32,
+    /// 1 where the hook on getsockopt is given a `struct socket`, 0 where a `struct sock`.
+    pub getsockopt_of_socket: u32,
+    /// References that a count of 0 in `struct file` stands for.
+    pub file_refs_bias: u32,
 }
 
 impl Config {
@@ -52,6 +61,13 @@ impl Config {
         sock_keepopen: 0,
         write_err_hooked: 0,
         accept_args: 0,
+        recv_args: 0,
+        send_args: 0,
+        connect_args: 0,
+        splice_args: 0,
+        sendfile_args: 0,
+        getsockopt_of_socket: 0,
+        file_refs_bias: 0,
     };
 }
 
@@ -61,10 +77,16 @@ pub const PORT_WORDS: u32 = 65536 / 64;
 /// How far up a socket's cgroup is compared with the wanted one.
 pub const CGROUP_DEPTH: u32 = 16;
 
-/// Sockets the kernel half can follow at once. 128 bytes of kernel memory each.
+/// Sockets the kernel half can follow at once. Some 144 bytes of kernel memory each.
 pub const TRACKED_SOCKETS: u32 = 65536;
 
+/// Processes it can follow at once.
+pub const TRACKED_PROCESSES: u32 = 8192;
+
+/// Sockets with several references whose last users it can follow at once.
+pub const SHARED_SOCKETS: u32 = 8192;
+
 const _: () = {
-    assert!(size_of::<Config>() == 48);
+    assert!(size_of::<Config>() == 80);
     assert!(align_of::<Config>() == 8);
 };

@@ -4,11 +4,12 @@ use aya_ebpf::{
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
-use keepalive_ebpf::wire::{Drops, Record};
+use keepalive_ebpf::wire::{Drops, NOTICE_SIZE, Notice, Noticed, Record, kind};
 
 use crate::{
     filter,
-    record::{self, Moment, Sock},
+    record::{self, Moment, Process, Sock},
+    track,
 };
 
 /// Sized by the user half at load.
@@ -31,6 +32,9 @@ pub fn event(moment: &Moment, sock: Sock) {
     if !filter::wants(sock, &ends) {
         return;
     }
+    if moment.kind == kind::TIMEOUT || moment.kind == kind::RESET {
+        track::die(sock);
+    }
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
         count(usize::from(moment.kind));
         return;
@@ -42,7 +46,64 @@ pub fn event(moment: &Moment, sock: Sock) {
     entry.submit(0);
 }
 
-/// A socket found no room in the table.
+/// Sends word that the current task receives the error of a dead connection. The filters let the
+/// death through, or its moment would not be known.
+#[inline(always)]
+pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8) {
+    let Some(mut entry) = EVENTS.reserve::<Noticed>(0) else {
+        count(usize::from(kind::NOTICED));
+        return;
+    };
+    // SAFETY: as in `event`; `fill_noticed` writes every field.
+    record::fill_noticed(
+        unsafe { &mut *entry.as_mut_ptr() },
+        inode,
+        died_ns,
+        err,
+        call,
+    );
+    entry.submit(0);
+}
+
+/// Sends word of what becomes of a process. `name` is where its name stands.
+#[inline(always)]
+pub fn notice(kind: u16, process: Process, parent: u32, name: u64) {
+    let Some(mut entry) = EVENTS.reserve::<Notice>(0) else {
+        count(usize::from(kind));
+        return;
+    };
+    // SAFETY: as in `event`; `fill_notice` writes every field.
+    record::fill_notice(
+        unsafe { &mut *entry.as_mut_ptr() },
+        kind,
+        process,
+        parent,
+        name,
+    );
+    entry.submit(0);
+}
+
+/// Sends word that a socket is gone.
+#[inline(always)]
+pub fn ended(inode: u64) {
+    let Some(mut entry) = EVENTS.reserve::<Notice>(0) else {
+        count(usize::from(kind::ENDED));
+        return;
+    };
+    entry.write(Notice {
+        kind: kind::ENDED,
+        size: NOTICE_SIZE as u16,
+        tgid: 0,
+        start_ns: 0,
+        inode,
+        parent: 0,
+        reserved: 0,
+        comm: [0; 16],
+    });
+    entry.submit(0);
+}
+
+/// A socket or a process found no room in its table.
 #[inline(always)]
 pub fn count_untracked() {
     count(Drops::UNTRACKED);

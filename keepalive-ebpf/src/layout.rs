@@ -77,7 +77,23 @@ layout! {
     socket_in_alloc,
     /// From the start of `socket_alloc` to the inode number.
     alloc_ino,
+    /// From `struct socket` to its `struct file` and its `struct sock`.
+    socket_file,
+    socket_sk,
+    /// References to a `struct file`.
+    file_refs,
+    file_inode,
+    file_private_data,
+    inode_mode,
+    tcp_is_mptcp,
+    icsk_ulp_data,
+    /// From a subflow's context to the MPTCP socket.
+    subflow_conn,
     task_group_leader,
+    task_tgid,
+    task_signal,
+    task_files,
+    signal_live,
     task_start_boottime,
     task_mm,
     /// Sixteen bytes, NUL-padded.

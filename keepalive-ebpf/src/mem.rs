@@ -1,5 +1,7 @@
 //! Reading kernel memory and the read-only globals. Every unsafe read of either goes through here.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use keepalive_ebpf::{
     config::Config,
@@ -68,6 +70,17 @@ pub fn read_field(base: u64, field: Field) -> u64 {
     }
 }
 
+/// Word `n` of a program's context, read as memory: a plain number comes out where the verifier
+/// would see a pointer that must not be stored, and `n` need not be known to the compiler.
+#[inline(always)]
+pub fn word(ctx: *mut c_void, n: u32) -> u64 {
+    let word = Field {
+        offset: 8 * n,
+        size: 8,
+    };
+    read_field(ctx as u64, word)
+}
+
 /// Sixteen bytes at `field`, into `to`.
 #[inline(always)]
 pub fn read_16(base: u64, field: Field, to: &mut [u8; 16]) {
@@ -93,6 +106,13 @@ pub fn jiffies() -> u32 {
 pub fn now_ns() -> u64 {
     // SAFETY: the helper takes nothing and touches nothing.
     unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() }
+}
+
+/// `CLOCK_BOOTTIME`, nanoseconds, as a task's start is told.
+#[inline(always)]
+pub fn boot_ns() -> u64 {
+    // SAFETY: the helper takes nothing and touches nothing.
+    unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() }
 }
 
 /// A BPF program cannot panic: the verifier would have to accept the jump here, and none is left

@@ -1,13 +1,17 @@
-//! What is remembered of a socket between its events: who made it, and its last probe.
+//! What is remembered of a socket between its events: who made it, its last probe, its death.
 //!
 //! A socket's address is reused, so an entry begins when the connection does and ends at
 //! `tcp_destroy_sock`; births clear what a missed end may have left.
 
 use aya_ebpf::{bindings::BPF_ANY, macros::map, maps::HashMap};
-use keepalive_ebpf::{config::TRACKED_SOCKETS, wire::owner_from};
+use keepalive_ebpf::{
+    config::TRACKED_SOCKETS,
+    wire::{kind, owner_from},
+};
 
 use crate::{
-    emit,
+    emit, family, filter,
+    mem::{boot_ns, now_ns},
     record::{Sock, Task},
 };
 
@@ -20,11 +24,15 @@ static SOCKETS: HashMap<u64, Tracked> = HashMap::with_max_entries(TRACKED_SOCKET
 #[derive(Clone, Copy)]
 pub struct Tracked {
     pub task: Task,
+    /// When that task did what `owner_from` says, `CLOCK_BOOTTIME` nanoseconds.
+    pub since_ns: u64,
     /// 0 until seen.
     pub inode: u64,
     /// When the last probe left, `CLOCK_MONOTONIC` nanoseconds.
     pub probe_ns: u64,
-    /// The same moment in jiffies, to compare with TCP's stamps.
+    /// When the connection died, likewise; 0 while it lives, and once the error was received.
+    pub died_ns: u64,
+    /// The last probe's moment in jiffies, to compare with TCP's stamps.
     pub probe_jiffies: u32,
     /// `segs_in` at that moment: one more means that the answer is all that arrived.
     pub segs_in: u32,
@@ -32,19 +40,24 @@ pub struct Tracked {
     pub unanswered: u32,
     /// One of [`owner_from`].
     pub owner_from: u8,
-    pub reserved: [u8; 3],
+    /// 1 once user space was told of this socket.
+    pub told: u8,
+    pub reserved: [u8; 2],
 }
 
 /// A socket of which nothing is known yet.
 static NEW: Tracked = Tracked {
     task: Task::NONE,
+    since_ns: 0,
     inode: 0,
     probe_ns: 0,
+    died_ns: 0,
     probe_jiffies: 0,
     segs_in: 0,
     unanswered: 0,
     owner_from: owner_from::UNKNOWN,
-    reserved: [0; 3],
+    told: 0,
+    reserved: [0; 2],
 };
 
 /// What is remembered of the socket.
@@ -76,6 +89,7 @@ pub fn own(sock: Sock, from: u8) {
     if let Some(tracked) = get(sock)
         && tracked.owner_from == from
         && tracked.inode == inode
+        && tracked.died_ns == 0
     {
         return;
     }
@@ -83,7 +97,15 @@ pub fn own(sock: Sock, from: u8) {
     note_task(sock, from, inode);
 }
 
-/// The last reference is dropped by the current task: remember it if no better owner is known.
+/// The current task was given a descriptor of the socket.
+#[inline(always)]
+pub fn pass(sock: Sock) {
+    if get_or_begin(sock).is_some() {
+        note_task(sock, owner_from::PASSED, sock.inode());
+    }
+}
+
+/// The current task shuts the connection down, or closes it.
 #[inline(always)]
 pub fn close(sock: Sock) {
     let inode = sock.inode();
@@ -91,8 +113,10 @@ pub fn close(sock: Sock) {
     if inode == 0 {
         return;
     }
+    // With references left it was shutdown, and the socket is held on.
+    let is_last = sock.refs() == 0;
     match get(sock) {
-        Some(tracked) if tracked.owner_from != owner_from::UNKNOWN => {
+        Some(tracked) if !is_last && tracked.owner_from != owner_from::UNKNOWN => {
             tracked.inode = inode;
             return;
         }
@@ -102,6 +126,16 @@ pub fn close(sock: Sock) {
     note_task(sock, owner_from::CLOSE, inode);
 }
 
+/// The connection is dead, and no process knows yet.
+#[inline(always)]
+pub fn die(sock: Sock) {
+    if filter::wants_kind(kind::NOTICED)
+        && let Some(tracked) = get_or_begin(sock)
+    {
+        tracked.died_ns = now_ns();
+    }
+}
+
 #[inline(always)]
 fn note_task(sock: Sock, from: u8, inode: u64) {
     if let Some(tracked) = get(sock)
@@ -109,6 +143,8 @@ fn note_task(sock: Sock, from: u8, inode: u64) {
     {
         tracked.inode = inode;
         tracked.owner_from = from;
+        tracked.since_ns = boot_ns();
+        family::acts(tracked.task.tgid);
     }
 }
 
@@ -117,6 +153,17 @@ fn note_task(sock: Sock, from: u8, inode: u64) {
 pub fn end(sock: Sock) {
     // Most sockets were never followed.
     let _ = SOCKETS.remove(sock.0);
+}
+
+/// The same, and user space may forget what it was told.
+#[inline(always)]
+pub fn end_and_tell(sock: Sock) {
+    if let Some(tracked) = get(sock) {
+        if tracked.told != 0 {
+            emit::ended(tracked.inode);
+        }
+        end(sock);
+    }
 }
 
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! What travels through the ring: one record of fixed size for every kind of event.
+//! What travels through the ring: one record of fixed size for every kind of event, a shorter one for
+//! errors received, and notices of what changes who holds a socket.
 
 /// Kinds of [`Record::kind`]. Zero is no kind, so that zeroed memory never decodes.
 pub mod kind {
@@ -12,6 +13,16 @@ pub mod kind {
     pub const TIMEOUT: u16 = 4;
     /// The peer sent RST (`tcp_reset`).
     pub const RESET: u16 = 5;
+    /// A process received the error of a dead connection; a [`super::Noticed`].
+    pub const NOTICED: u16 = 6;
+    /// A process that holds sockets began another; this and what follows are a [`super::Notice`].
+    pub const FORKED: u16 = 7;
+    /// A process changed its name, mostly by exec.
+    pub const RENAMED: u16 = 8;
+    /// A process ended.
+    pub const EXITED: u16 = 9;
+    /// A socket of which there were events is gone.
+    pub const ENDED: u16 = 10;
 }
 
 /// Values of [`Record::owner_from`].
@@ -23,6 +34,18 @@ pub mod owner_from {
     pub const ACCEPT: u8 = 2;
     /// The task that dropped the last reference: it held the socket to the end.
     pub const CLOSE: u8 = 3;
+    /// The task that received the descriptor from another process.
+    pub const PASSED: u8 = 4;
+}
+
+/// Values of [`Noticed::call`]: the hook that saw the error being received.
+pub mod call {
+    pub const RECV: u8 = 1;
+    pub const SEND: u8 = 2;
+    pub const CONNECT: u8 = 3;
+    pub const GETSOCKOPT: u8 = 4;
+    pub const SPLICE: u8 = 5;
+    pub const SENDFILE: u8 = 6;
 }
 
 /// Bits of [`Record::flags`].
@@ -62,6 +85,8 @@ pub struct Record {
     pub inode: u64,
     /// Start of the owner's thread group leader, `CLOCK_BOOTTIME` nanoseconds.
     pub owner_start_ns: u64,
+    /// When the owner did what [`Record::owner_from`] says, `CLOCK_BOOTTIME` nanoseconds.
+    pub owner_since_ns: u64,
     /// Both ends; an IPv4 address stands in its v4-mapped form.
     pub laddr: [u8; 16],
     pub raddr: [u8; 16],
@@ -102,40 +127,133 @@ pub struct Record {
     pub write_seq: u32,
     /// `net.ipv4.tcp_retries2` of the socket's namespace.
     pub retries2: u32,
+    /// References to the socket's file: a descriptor each, and calls under way; 0 without a file.
+    pub refs: u32,
+    /// Thread group id that used the socket last, if there is more than one reference and that was
+    /// noted; else 0.
+    pub user_tgid: u32,
     /// Zero: spells out what would be padding.
     pub reserved: u32,
+}
+
+/// A process received the error of a death that was told before.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Noticed {
+    /// [`kind::NOTICED`].
+    pub kind: u16,
+    /// [`NOTICED_SIZE`].
+    pub size: u16,
+    pub tgid: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// When the connection died, likewise.
+    pub died_ns: u64,
+    /// The socket.
+    pub inode: u64,
+    pub comm: [u8; COMM_LEN],
+    pub tid: u32,
+    /// The errno received, positive.
+    pub err: u32,
+    /// One of [`call`].
+    pub call: u8,
+    pub reserved: [u8; 7],
+}
+
+/// What user space must know to keep what it remembers of holders true.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Notice {
+    /// One of [`kind`], from [`kind::FORKED`] on.
+    pub kind: u16,
+    /// [`NOTICE_SIZE`].
+    pub size: u16,
+    /// The process: the child of a fork. 0 for an ended socket.
+    pub tgid: u32,
+    /// Its start, `CLOCK_BOOTTIME` nanoseconds.
+    pub start_ns: u64,
+    /// The socket that ended, 0 otherwise.
+    pub inode: u64,
+    /// The parent of a fork, 0 otherwise.
+    pub parent: u32,
+    pub reserved: u32,
+    /// Its name from now on.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// Where a process comes from: the value of the map `LINEAGE`, by thread group id.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// Start of the process and of its parent, `CLOCK_BOOTTIME` nanoseconds.
+    pub start_ns: u64,
+    pub parent_start_ns: u64,
+    pub parent: u32,
+    pub reserved: u32,
+}
+
+/// One descriptor of a TCP socket, as the iterator over descriptors writes it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Descriptor {
+    pub inode: u64,
+    /// Start of the thread group leader, `CLOCK_BOOTTIME` nanoseconds.
+    pub start_ns: u64,
+    pub tgid: u32,
+    pub fd: u32,
 }
 
 /// What one CPU could not keep or send since the start.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops(pub [u64; 6]);
+pub struct Drops(pub [u64; 11]);
 
 impl Drops {
-    /// Sockets that the table had no room for. The other slots are lost records, by kind.
+    /// Sockets and processes that a table had no room for. The other slots are lost records, by
+    /// kind.
     pub const UNTRACKED: usize = 0;
 
-    /// Records of all kinds that found no room in the ring.
-    #[inline(always)]
-    pub const fn lost(&self) -> u64 {
-        self.0[1] + self.0[2] + self.0[3] + self.0[4] + self.0[5]
+    /// Events of all kinds that found no room in the ring.
+    pub fn lost(&self) -> u64 {
+        self.0[kind::PROBE as usize..=kind::NOTICED as usize]
+            .iter()
+            .sum()
+    }
+
+    /// Notices that found no room in the ring.
+    pub fn unheard(&self) -> u64 {
+        self.0[kind::FORKED as usize..].iter().sum()
     }
 }
 
 /// Bytes of a [`Record`] in the ring.
 pub const RECORD_SIZE: usize = size_of::<Record>();
+/// Bytes of a [`Noticed`] in the ring.
+pub const NOTICED_SIZE: usize = size_of::<Noticed>();
+/// Bytes of a [`Notice`] in the ring.
+pub const NOTICE_SIZE: usize = size_of::<Notice>();
+/// Bytes of a [`Descriptor`] as the iterator writes it.
+pub const DESCRIPTOR_SIZE: usize = size_of::<Descriptor>();
 
 const _: () = {
     // Every kind has its slot among the drops.
-    assert!(size_of::<Drops>() == 8 * (kind::RESET as usize + 1));
-    assert!(RECORD_SIZE == 152);
+    assert!(size_of::<Drops>() == 8 * (kind::ENDED as usize + 1));
+    assert!(RECORD_SIZE == 168);
+    assert!(NOTICED_SIZE == 64);
+    assert!(NOTICE_SIZE == 48);
+    assert!(DESCRIPTOR_SIZE == 24);
+    assert!(size_of::<Lineage>() == 24);
+    assert!(core::mem::offset_of!(Noticed, size) == 2);
+    assert!(core::mem::offset_of!(Noticed, comm) == 32);
+    assert!(core::mem::offset_of!(Notice, size) == 2);
+    assert!(core::mem::offset_of!(Notice, comm) == 32);
     assert!(align_of::<Record>() == 8);
     assert!(core::mem::offset_of!(Record, size) == 2);
     assert!(core::mem::offset_of!(Record, time_ns) == 8);
-    assert!(core::mem::offset_of!(Record, laddr) == 32);
-    assert!(core::mem::offset_of!(Record, owner_tgid) == 80);
-    assert!(core::mem::offset_of!(Record, owner_from) == 84);
-    assert!(core::mem::offset_of!(Record, lport) == 88);
-    assert!(core::mem::offset_of!(Record, err) == 124);
+    assert!(core::mem::offset_of!(Record, laddr) == 40);
+    assert!(core::mem::offset_of!(Record, owner_tgid) == 88);
+    assert!(core::mem::offset_of!(Record, owner_from) == 92);
+    assert!(core::mem::offset_of!(Record, lport) == 96);
+    assert!(core::mem::offset_of!(Record, err) == 132);
     assert!(core::mem::offset_of!(Record, reserved) == RECORD_SIZE - 4);
 };

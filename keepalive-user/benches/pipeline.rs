@@ -15,7 +15,7 @@ use std::{
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use katrace::{
-    decode::{self, Clock, Decoded},
+    decode::{self, Clock, Decoded, Item},
     enrich::{Enricher, Outcome},
     event::SocketEvent,
     settings::{Filters, Format},
@@ -55,7 +55,10 @@ fn record(inode: u64) -> [u8; RECORD_SIZE] {
 }
 
 fn decoded(inode: u64) -> Decoded {
-    decode::record(&record(inode), &Clock::with_offset(0), HZ).unwrap()
+    match decode::item(&record(inode), &Clock::with_offset(0), HZ) {
+        Ok(Item::Event(decoded)) => decoded,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A socket of this process, so that its owner is found.
@@ -79,14 +82,14 @@ fn decoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
     group.bench_function("probe", |bencher| {
-        bencher.iter(|| decode::record(black_box(&bytes), &clock, HZ));
+        bencher.iter(|| decode::item(black_box(&bytes), &clock, HZ));
     });
     group.finish();
 }
 
 fn enriching(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
-    let mut enricher = Enricher::new(&Filters::default());
+    let mut enricher = Enricher::new(&Filters::default(), None);
     enricher.pass();
     let owner = enriched(&mut enricher, inode).owner;
     assert_eq!(
@@ -104,7 +107,7 @@ fn enriching(criterion: &mut Criterion) {
 
 fn formatting(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
-    let mut enricher = Enricher::new(&Filters::default());
+    let mut enricher = Enricher::new(&Filters::default(), None);
     enricher.pass();
     let event = enriched(&mut enricher, inode);
     let mut group = criterion.benchmark_group("format");

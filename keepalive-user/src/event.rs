@@ -3,7 +3,7 @@
 //! Names and meanings are those of the contract (docs/events.md). Wire integers end in `decode`;
 //! nothing here knows how a record was laid out.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Nanoseconds since the Unix epoch, UTC: the moment in the kernel, not of printing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ pub struct SocketEvent {
     pub time: Time,
     pub socket: Socket,
     /// Shared by all events of the socket until descriptors are read again.
-    pub owner: std::sync::Arc<Owner>,
+    pub owner: Arc<Owner>,
     pub kind: Kind,
 }
 
@@ -90,7 +90,61 @@ pub struct Process {
     pub pid: u32,
     /// As the kernel holds it: up to 15 bytes, any byte but NUL, lossily decoded. Not safe for a
     /// terminal.
-    pub comm: std::sync::Arc<str>,
+    pub comm: Arc<str>,
+    /// `None` when it was gone before more could be read.
+    pub details: Option<Arc<Details>>,
+}
+
+/// What /proc tells of a process beyond its name. Texts are lossily decoded and not safe for a
+/// terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    pub ppid: u32,
+    /// The effective user.
+    pub uid: u32,
+    /// `None` where the kernel does not say: another user's process, or a removed binary's path.
+    pub exe: Option<String>,
+    /// Arguments joined by spaces, cut at [`Details::CMDLINE_MAX`] bytes.
+    pub cmdline: Option<String>,
+    pub place: Option<Place>,
+}
+
+impl Details {
+    /// Bytes of a command line that are kept.
+    pub const CMDLINE_MAX: usize = 256;
+}
+
+/// What the cgroup of a process says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The cgroup2 path, or the cgroup1 path that tells more. At most PATH_MAX bytes, lossily
+    /// decoded; not safe for a terminal.
+    pub path: String,
+    /// The innermost container.
+    pub container: Option<Container>,
+    /// The uid of the innermost Kubernetes pod, with dashes; a static pod's is a hash without any.
+    pub pod: Option<String>,
+    /// The innermost systemd unit, as systemd spells it: `nginx.service`, `session-3.scope`. A user's
+    /// unit comes before the manager that runs it. Slices hold units and are none.
+    pub unit: Option<String>,
+}
+
+/// A container by the name that its runtime gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// 64 hexadecimal digits in most cases. LXC and systemd-nspawn know their machines by name.
+    pub id: String,
+    /// `None` where the path does not tell, and for those that are none of [`Runtime`].
+    pub runtime: Option<Runtime>,
+}
+
+/// Who made a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    Docker,
+    Containerd,
+    CriO,
+    Podman,
 }
 
 /// A process and the descriptor by which it holds the socket.
@@ -108,6 +162,10 @@ pub enum OwnerFrom {
     Connect,
     /// It called accept.
     Accept,
+    /// It descends from a process that held the socket when it began.
+    Inherited,
+    /// It was given the descriptor by another process.
+    Passed,
     /// Its descriptor table shows the socket.
     Scan,
     /// No holder is left; this is the last one known.
@@ -143,6 +201,48 @@ pub enum Kind {
         errno: Errno,
         after_probe: bool,
     },
+    /// A process received the error of a dead connection.
+    Noticed {
+        errno: Errno,
+        call: Call,
+        process: Process,
+        tid: u32,
+        /// Since the death.
+        delay_ms: f64,
+    },
+}
+
+/// The call that received an error, as far as the hook that saw it can tell: read counts as recv,
+/// write and on kernels since 6.5 sendfile as send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Recv,
+    Send,
+    Connect,
+    Getsockopt,
+    Splice,
+    Sendfile,
+}
+
+impl Kind {
+    /// The process that the event is about, where that is not the socket's owner.
+    pub fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Noticed { process, .. } => Some(process),
+            Self::Probe { .. }
+            | Self::Answered { .. }
+            | Self::Stalled { .. }
+            | Self::Timeout { .. }
+            | Self::Reset { .. } => None,
+        }
+    }
+}
+
+impl SocketEvent {
+    /// The process to name: who received the error, else who holds the socket.
+    pub fn process(&self) -> Option<&Process> {
+        self.kind.process().or(self.owner.process.as_ref())
+    }
 }
 
 /// Why a connection timed out.
@@ -193,6 +293,11 @@ pub struct Hooks {
     pub connect: Option<String>,
     pub accept: Option<String>,
     pub destroy: Option<String>,
+    pub passed: Option<String>,
+    pub process: Option<String>,
+    pub noticed: Option<String>,
+    /// How all descriptors are read.
+    pub holders: Option<String>,
 }
 
 /// Records the kernel half could not deliver since the last such line.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustix::io::Errno as Os;
 
-use crate::event::{Attach, Cause, Errno, Family, Kind, OwnerFrom, State};
+use crate::event::{Attach, Call, Cause, Errno, Family, Kind, OwnerFrom, Runtime, State};
 
 impl Kind {
     /// The `event` field.
@@ -15,6 +15,7 @@ impl Kind {
             Self::Stalled { .. } => "stalled",
             Self::Timeout { .. } => "timeout",
             Self::Reset { .. } => "reset",
+            Self::Noticed { .. } => "noticed",
         }
     }
 }
@@ -53,8 +54,35 @@ impl OwnerFrom {
         match self {
             Self::Connect => "connect",
             Self::Accept => "accept",
+            Self::Inherited => "inherited",
+            Self::Passed => "passed",
             Self::Scan => "scan",
             Self::Last => "last",
+        }
+    }
+}
+
+impl Call {
+    /// The `call` field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recv => "recv",
+            Self::Send => "send",
+            Self::Connect => "connect",
+            Self::Getsockopt => "getsockopt",
+            Self::Splice => "splice",
+            Self::Sendfile => "sendfile",
+        }
+    }
+}
+
+impl Runtime {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
         }
     }
 }

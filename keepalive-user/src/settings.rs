@@ -24,6 +24,8 @@ pub struct TraceSettings {
     pub verbose: bool,
     /// Say on stderr what katrace itself costs.
     pub stats: bool,
+    /// How descriptors are read.
+    pub scan: Scan,
     /// Size of the ring buffer in bytes: a power of two, at least one page.
     pub ring_bytes: u32,
 }
@@ -51,6 +53,17 @@ pub enum AttachChoice {
     Only(Attach),
 }
 
+/// How to read who holds which descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// By the kernel's own walk where it is allowed.
+    Auto,
+    /// By the kernel's own walk (`iter/task_file`) or not at all.
+    Iter,
+    /// From /proc.
+    Proc,
+}
+
 /// The kinds of event to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
@@ -59,6 +72,7 @@ pub struct Events {
     pub stalled: bool,
     pub timeout: bool,
     pub reset: bool,
+    pub noticed: bool,
     /// Print `answered` only from this many unanswered probes on. An answer to the first probe is
     /// keepalive at its daily work, so it is shown only to those who ask for it.
     pub answered_min: u32,
@@ -72,6 +86,7 @@ impl Events {
         stalled: false,
         timeout: false,
         reset: false,
+        noticed: false,
         answered_min: 1,
     };
 
@@ -82,6 +97,7 @@ impl Events {
         stalled: true,
         timeout: true,
         reset: true,
+        noticed: true,
         answered_min: 1,
     };
 
@@ -93,6 +109,7 @@ impl Events {
             Kind::Stalled { .. } => self.stalled,
             Kind::Timeout { .. } => self.timeout,
             Kind::Reset { .. } => self.reset,
+            Kind::Noticed { .. } => self.noticed,
         }
     }
 }

@@ -30,9 +30,11 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Totals {
     time: Duration,
-    /// Records that arrived.
+    /// Events that arrived.
     events: u64,
     lost: u64,
+    /// Events, and what the kernel half tells of processes.
+    records: u64,
     wakeups: u64,
     /// Of katrace's programs; `None` while the kernel does not count it.
     kernel: Option<Duration>,
@@ -80,9 +82,14 @@ impl Stats {
         self.due
     }
 
+    /// Counts an event.
+    pub const fn event(&mut self) {
+        self.totals.events += 1;
+    }
+
     /// Counts one reading of the ring.
     pub fn took(&mut self, drained: Drained) {
-        self.totals.events += drained.records as u64;
+        self.totals.records += drained.records as u64;
         if self.waking.asleep {
             self.totals.wakeups += 1;
             self.waking.batch = 0;
@@ -90,11 +97,6 @@ impl Stats {
         self.waking.batch += drained.records as u64;
         self.waking.asleep = drained.emptied;
         self.most.batch = self.most.batch.max(self.waking.batch);
-    }
-
-    /// Counts what the ring still held at the end.
-    pub fn took_last(&mut self, records: usize) {
-        self.totals.events += records as u64;
     }
 
     /// Asks the kernel what has been used until now. At the end, before the hooks are gone.
@@ -144,6 +146,7 @@ impl Totals {
             time: self.time.saturating_sub(before.time),
             events: self.events - before.events,
             lost: self.lost.saturating_sub(before.lost),
+            records: self.records - before.records,
             wakeups: self.wakeups - before.wakeups,
             // Switched on meanwhile, it counts from there.
             kernel: self
@@ -190,10 +193,10 @@ impl fmt::Display for Account {
         if let Some(hundredths) = most.ring {
             write!(f, "; ring {hundredths} % full at most")?;
         }
-        let each = totals.events.checked_div(totals.wakeups).unwrap_or(0);
+        let each = totals.records.checked_div(totals.wakeups).unwrap_or(0);
         write!(
             f,
-            "; {} wake-ups of {each} events each, {} at most",
+            "; {} wake-ups of {each} records each, {} at most",
             totals.wakeups, most.batch
         )
     }
@@ -226,6 +229,7 @@ mod tests {
             time: Duration::from_secs(5),
             events: 20_000,
             lost: 5,
+            records: 20_250,
             wakeups: 250,
             kernel: Some(Duration::from_millis(46)),
             cpu: Duration::from_millis(60),
@@ -242,7 +246,7 @@ mod tests {
         assert_eq!(
             Account(totals(), most).to_string(),
             "20000 events, 5 lost in 5.0 s; kernel 2299 ns an event; 1.20 % CPU; 14.2 MB resident, \
-             15.0 MB at most; ring 3 % full at most; 250 wake-ups of 80 events each, 512 at most"
+             15.0 MB at most; ring 3 % full at most; 250 wake-ups of 81 records each, 512 at most"
         );
     }
 
@@ -271,7 +275,7 @@ mod tests {
             stats.took(drained(records, emptied));
         }
         assert_eq!(stats.totals.wakeups, 3);
-        assert_eq!(stats.totals.events, 4110);
+        assert_eq!(stats.totals.records, 4110);
         assert_eq!(stats.most.batch, 4100);
     }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::event::{Cause, Kind, Process, SocketEvent};
+use crate::{
+    enrich::{Deaths, Unnoticed},
+    event::{Cause, Kind, Process, SocketEvent, Time},
+};
 
 /// Processes told apart; the events of any further ones are counted together. A host that forks a
 /// process per connection would otherwise fill memory in a long run.
@@ -25,10 +28,28 @@ pub struct Summary {
     pub unknown_owner: u64,
     /// From the first hook attached to the last record, in milliseconds; the caller sets it.
     pub duration_ms: u64,
+    /// Errors that were received; `None` where that was not asked for.
+    pub noticed: Option<u64>,
+    pub unnoticed: Vec<Late>,
+    /// All of them, also those too many to be kept.
+    pub unnoticed_count: u64,
+    /// Deaths too many to be followed.
+    pub unfollowed: u64,
     /// Events of processes past [`PROCESSES_MAX`].
     pub others: Counts,
     processes: HashMap<(u32, Arc<str>), Counts>,
 }
+
+/// A death that no process has noticed by the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Late {
+    pub death: Unnoticed,
+    /// From the death to the end of the run, in milliseconds.
+    pub dead_ms: u64,
+}
+
+/// Deaths that nobody noticed are listed up to this many.
+const LATE_MAX: usize = 100;
 
 /// Events by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +58,7 @@ pub struct Counts {
     pub answered: u64,
     pub stalled: u64,
     pub resets: u64,
+    pub noticed: u64,
     timeouts: [u64; Cause::ALL.len()],
 }
 
@@ -48,6 +70,7 @@ impl Counts {
             Kind::Stalled { .. } => self.stalled += 1,
             Kind::Timeout { cause, .. } => self.timeouts[*cause as usize] += 1,
             Kind::Reset { .. } => self.resets += 1,
+            Kind::Noticed { .. } => self.noticed += 1,
         }
     }
 
@@ -68,10 +91,25 @@ impl Summary {
     /// Counts one event.
     pub fn event(&mut self, event: &SocketEvent) {
         self.total.add(&event.kind);
-        match &event.owner.process {
+        match event.process() {
             Some(process) => self.row(process).add(&event.kind),
             None => self.unknown_owner += 1,
         }
+    }
+
+    /// Takes in who noticed, and who has not by this moment.
+    pub fn unnoticed(&mut self, deaths: &Deaths, now: Time) {
+        self.noticed = Some(self.total.noticed);
+        (self.unnoticed_count, self.unfollowed) = deaths.counts();
+        self.unnoticed = deaths
+            .unnoticed()
+            .into_iter()
+            .take(LATE_MAX)
+            .map(|death| Late {
+                dead_ms: u64::try_from((now.0 - death.died.0) / 1_000_000).unwrap_or(0),
+                death: death.clone(),
+            })
+            .collect();
     }
 
     /// Counts records that never arrived.
@@ -145,6 +183,7 @@ mod tests {
                 process: pid.map(|pid| Process {
                     pid,
                     comm: "p".into(),
+                    details: None,
                 }),
                 ..Owner::default()
             }),

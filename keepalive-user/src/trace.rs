@@ -8,16 +8,16 @@ use std::{
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant as Later, sleep_until},
+    time::{Instant as Moment, sleep_until},
 };
 
 use crate::{
     Error,
-    decode::{self, Clock, Decoded},
-    enrich::{Enricher, Outcome},
-    event::{Lost, Ready},
+    decode::{self, Clock, Decoded, Item, Notice, Received},
+    enrich::{Deaths, Enricher, Outcome},
+    event::{Lost, Ready, SocketEvent},
     output::Output,
-    settings::{Format, TraceSettings},
+    settings::{Events, Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
     source::{Drained, Source},
     stats::Stats,
@@ -50,7 +50,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
         operation: "starting the writer",
         source,
     })?;
-    let mut pipeline = Pipeline::new(settings, source.attached.hz);
+    let mut pipeline = Pipeline::new(settings, &mut source);
     // After the hooks: whatever is opened from here on is seen by one of the two.
     pipeline.enricher.pass();
     pipeline.ready(&source)?;
@@ -85,9 +85,9 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     if let Some(stats) = &mut pipeline.stats {
         stats.read(&source);
     }
-    let last = source.finish(|bytes| pipeline.take(bytes));
+    source.finish(|bytes| pipeline.take(bytes));
     pipeline.flush();
-    pipeline.finish(last, &source)?;
+    pipeline.finish(&source)?;
     if broken {
         // Nobody reads: quiet to the end.
         pipeline.buffers = Buffers::default();
@@ -102,7 +102,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
 
 async fn at(moment: Option<Instant>) {
     match moment {
-        Some(moment) => sleep_until(Later::from_std(moment)).await,
+        Some(moment) => sleep_until(Moment::from_std(moment)).await,
         None => future::pending().await,
     }
 }
@@ -146,19 +146,31 @@ impl Stop {
     }
 }
 
+/// What may have to wait for its turn.
+enum Later {
+    Event(Decoded),
+    Received(Received),
+    /// The socket with this inode is gone.
+    Ended(u64),
+}
+
 /// Bytes in, text out.
 struct Pipeline {
     hz: u32,
+    events: Events,
     clock: Clock,
     clock_taken: Instant,
     enricher: Enricher,
+    deaths: Deaths,
+    /// Notices that the kernel half could not deliver, as far as that was asked.
+    unheard: u64,
     sink: Sink,
     buffers: Buffers,
     summary: Summary,
     /// Events left to print.
     left: Option<u64>,
     /// Events behind one whose owner the next pass will tell, in order.
-    waiting: VecDeque<Decoded>,
+    waiting: VecDeque<Later>,
     wait_until: Option<Instant>,
     loss_check: Option<Instant>,
     began: Instant,
@@ -167,12 +179,15 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(settings: &TraceSettings, hz: u32) -> Self {
+    fn new(settings: &TraceSettings, source: &mut Source) -> Self {
         Self {
-            hz,
+            hz: source.attached.hz,
+            events: settings.events,
             clock: Clock::now(),
             clock_taken: Instant::now(),
-            enricher: Enricher::new(&settings.filters),
+            enricher: Enricher::new(&settings.filters, source.take_memory()),
+            deaths: Deaths::default(),
+            unheard: 0,
             sink: Sink::new(settings.output, screen(settings.output)),
             buffers: Buffers::default(),
             summary: Summary::default(),
@@ -191,8 +206,6 @@ impl Pipeline {
 
     fn ready(&mut self, source: &Source) -> Result<(), Error> {
         let attached = &source.attached;
-        let mut missing = attached.missing.clone();
-        missing.push("noticed: this version does not watch who receives the error".into());
         let ready = Ready {
             time: self.clock.time(),
             version: env!("CARGO_PKG_VERSION"),
@@ -203,7 +216,7 @@ impl Pipeline {
             attach: attached.attach,
             attach_reason: attached.reason.clone(),
             hooks: attached.hooks.clone(),
-            missing,
+            missing: attached.missing.clone(),
         };
         self.sink
             .ready(&ready, &mut self.buffers)
@@ -212,36 +225,78 @@ impl Pipeline {
 
     /// One record of the ring.
     fn take(&mut self, bytes: &[u8]) {
-        match decode::record(bytes, &self.clock, self.hz) {
-            Ok(decoded) if self.waiting.is_empty() => self.offer(decoded),
-            Ok(decoded) => self.waiting.push_back(decoded),
+        match decode::item(bytes, &self.clock, self.hz) {
+            // Changes among holders count at once, also for what waits.
+            Ok(Item::Notice(notice)) => {
+                self.enricher.notice(&notice);
+                if let Notice::Ended { inode } = notice {
+                    self.in_turn(Later::Ended(inode));
+                }
+            }
+            Ok(Item::Event(decoded)) => self.event(Later::Event(decoded)),
+            Ok(Item::Received(received)) => self.event(Later::Received(received)),
             Err(_) => self.summary.undecodable(1),
         }
     }
 
-    fn offer(&mut self, decoded: Decoded) {
-        let outcome = self.enricher.enrich(decoded);
-        self.settle(outcome);
+    fn event(&mut self, item: Later) {
+        if let Some(stats) = &mut self.stats {
+            stats.event();
+        }
+        self.in_turn(item);
+    }
+
+    fn in_turn(&mut self, item: Later) {
+        if self.waiting.is_empty() {
+            self.offer(item, false);
+        } else {
+            self.waiting.push_back(item);
+        }
+    }
+
+    fn offer(&mut self, item: Later, at_once: bool) {
+        match item {
+            Later::Event(decoded) if at_once => {
+                let outcome = self.enricher.enrich_now(decoded);
+                self.settle(outcome);
+            }
+            Later::Event(decoded) => {
+                let outcome = self.enricher.enrich(decoded);
+                self.settle(outcome);
+            }
+            Later::Received(received) => {
+                if let Some(event) = self.deaths.received(received) {
+                    self.show(&event);
+                }
+            }
+            Later::Ended(inode) => self.deaths.ended(inode),
+        }
     }
 
     fn settle(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Event(event) => {
-                if self.is_done() {
-                    return;
-                }
-                self.summary.event(&event);
-                // Into memory: it cannot fail.
-                let _ = self.sink.event(&event, &mut self.buffers);
-                if let Some(left) = &mut self.left {
-                    *left -= 1;
-                }
+                self.deaths.event(&event);
+                self.show(&event);
             }
             Outcome::Unwanted => {}
             Outcome::Wait(decoded, until) => {
-                self.waiting.push_front(decoded);
+                self.waiting.push_front(Later::Event(decoded));
                 self.wait_until = Some(until);
             }
+        }
+    }
+
+    fn show(&mut self, event: &SocketEvent) {
+        // Deaths come for the sake of `noticed` too.
+        if self.is_done() || !self.events.wants(&event.kind) {
+            return;
+        }
+        self.summary.event(event);
+        // Into memory: it cannot fail.
+        let _ = self.sink.event(event, &mut self.buffers);
+        if let Some(left) = &mut self.left {
+            *left -= 1;
         }
     }
 
@@ -249,9 +304,9 @@ impl Pipeline {
     fn retry(&mut self) {
         self.wait_until = None;
         while self.wait_until.is_none()
-            && let Some(decoded) = self.waiting.pop_front()
+            && let Some(item) = self.waiting.pop_front()
         {
-            self.offer(decoded);
+            self.offer(item, false);
         }
     }
 
@@ -279,6 +334,10 @@ impl Pipeline {
         self.loss_check = None;
         let dropped = source.dropped()?;
         self.summary.untracked = dropped.untracked;
+        if dropped.unheard > self.unheard {
+            self.unheard = dropped.unheard;
+            self.enricher.forget();
+        }
         let count = dropped.lost.saturating_sub(self.summary.lost);
         if count > 0 {
             self.summary.lost(count);
@@ -299,9 +358,8 @@ impl Pipeline {
         if !self.waiting.is_empty() {
             self.enricher.pass();
         }
-        while let Some(decoded) = self.waiting.pop_front() {
-            let outcome = self.enricher.enrich_now(decoded);
-            self.settle(outcome);
+        while let Some(item) = self.waiting.pop_front() {
+            self.offer(item, true);
         }
     }
 
@@ -315,12 +373,14 @@ impl Pipeline {
         Ok(())
     }
 
-    fn finish(&mut self, last: usize, source: &Source) -> Result<(), Error> {
+    fn finish(&mut self, source: &Source) -> Result<(), Error> {
         self.check_loss(source)?;
         if let Some(stats) = &mut self.stats {
-            stats.took_last(last);
             let line = stats.last(self.summary.lost);
             self.buffers.err.extend_from_slice(line.as_bytes());
+        }
+        if self.events.noticed {
+            self.summary.unnoticed(&self.deaths, self.clock.time());
         }
         self.summary.duration_ms =
             u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);

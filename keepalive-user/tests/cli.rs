@@ -120,7 +120,7 @@ fn every_refusal_is_one_line_that_names_it() {
         "-o xml",
         "--attach uprobe",
         "-e probes",
-        "-e noticed",
+        "--scan netlink",
         "-e lost",
         "-e probe,,reset",
         "-p 0",

@@ -9,23 +9,17 @@
 //! are found by the descriptor scan.
 
 use aya_ebpf::{EbpfContext, macros::fexit, programs::FExitContext};
-use keepalive_ebpf::{layout::Field, wire::owner_from};
+use keepalive_ebpf::wire::owner_from;
 
 use crate::{
-    mem::{config, read_field},
+    mem::{config, word},
     record::Sock,
     track,
 };
 
 #[fexit(function = "inet_csk_accept")]
 pub fn accept_fexit(ctx: FExitContext) -> u32 {
-    // Read as memory rather than as the context: the place is computed, and a plain number comes
-    // out where the verifier would see a pointer that must not be stored or printed.
-    let value = Field {
-        offset: 8 * config!(accept_args),
-        size: 8,
-    };
-    let sock = read_field(ctx.as_ptr() as u64, value);
+    let sock = word(ctx.as_ptr(), config!(accept_args));
     if sock != 0 {
         track::own(Sock(sock), owner_from::ACCEPT);
     }

@@ -12,6 +12,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use keepalive_ebpf::wire::owner_from;
 
 use crate::{
+    family,
     record::{Sock, state},
     track,
 };
@@ -44,6 +45,8 @@ fn changed(ctx: &RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "tcp_destroy_sock")]
 pub fn lifetime_destroy(ctx: RawTracePointContext) -> i32 {
-    track::end(Sock(ctx.arg(0)));
+    let sock = Sock(ctx.arg(0));
+    family::unshare(sock);
+    track::end_and_tell(sock);
     0
 }

@@ -2,6 +2,10 @@
 
 mod accept;
 mod death;
+mod descriptors;
 mod lifetime;
+mod noticed;
+mod passed;
+mod process;
 mod reset;
 mod timer;

@@ -3,12 +3,15 @@
 mod owner;
 mod sock;
 
-pub use owner::Task;
+pub use owner::{Process, Task};
 pub use sock::{Ends, Sock, Timer, state};
 
-use keepalive_ebpf::wire::{NO_RTT, RECORD_SIZE, Record, flag};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use keepalive_ebpf::wire::{
+    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, flag, kind,
+};
 
-use crate::track;
+use crate::{family, track};
 
 /// What a hook knows beyond the socket itself.
 #[repr(C)]
@@ -47,6 +50,11 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     record.size = RECORD_SIZE as u16;
     record.time_ns = crate::mem::now_ns();
     record.inode = sock.inode();
+    record.refs = sock.refs();
+    record.user_tgid = 0;
+    if record.refs > 1 {
+        record.user_tgid = family::last_user(sock);
+    }
     record.laddr = ends.laddr;
     record.raddr = ends.raddr;
     record.netns = net.inum();
@@ -81,15 +89,54 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     if let Some(tracked) = track::get(sock) {
         if record.inode == 0 {
             record.inode = tracked.inode;
+        } else {
+            tracked.inode = record.inode;
         }
+        tracked.told = 1;
         record.owner_tgid = tracked.task.tgid;
         record.owner_from = tracked.owner_from;
         record.owner_start_ns = tracked.task.start_ns;
+        record.owner_since_ns = tracked.since_ns;
         record.owner_comm = tracked.task.comm;
     } else {
         record.owner_tgid = 0;
         record.owner_from = 0;
         record.owner_start_ns = 0;
+        record.owner_since_ns = 0;
         record.owner_comm = [0; 16];
     }
+}
+
+/// The current task receives `err` of a connection that died. Fills `noticed` whole.
+#[inline(always)]
+pub fn fill_noticed(noticed: &mut Noticed, inode: u64, died_ns: u64, err: u32, call: u8) {
+    let ids = bpf_get_current_pid_tgid();
+    noticed.kind = kind::NOTICED;
+    noticed.size = NOTICED_SIZE as u16;
+    noticed.tgid = (ids >> 32) as u32;
+    noticed.time_ns = crate::mem::now_ns();
+    noticed.died_ns = died_ns;
+    noticed.inode = inode;
+    noticed.comm = [0; 16];
+    if let Some(leader) = Process::current() {
+        leader.read_comm(&mut noticed.comm);
+    }
+    noticed.tid = ids as u32;
+    noticed.err = err;
+    noticed.call = call;
+    noticed.reserved = [0; 7];
+}
+
+/// What becomes of a process. Fills `notice` whole.
+#[inline(always)]
+pub fn fill_notice(notice: &mut Notice, kind: u16, process: Process, parent: u32, name: u64) {
+    notice.kind = kind;
+    notice.size = NOTICE_SIZE as u16;
+    notice.tgid = process.tgid();
+    notice.start_ns = process.start_ns();
+    notice.inode = 0;
+    notice.parent = parent;
+    notice.reserved = 0;
+    notice.comm = [0; 16];
+    owner::read_name(name, &mut notice.comm);
 }

@@ -1,6 +1,10 @@
-//! The task that is running, where that is the task that acts: connect, accept, close.
+//! Processes: the task that is running, where that is the task that acts, and those that hooks on
+//! processes tell of.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_task, bpf_probe_read_kernel_str},
+};
 use keepalive_ebpf::wire::COMM_LEN;
 
 use crate::mem::{field, read, read_16};
@@ -30,16 +34,85 @@ impl Task {
     /// Only for hooks in process context. In a softirq the current task is whoever was interrupted.
     #[inline(always)]
     pub fn become_current(&mut self) -> bool {
-        // SAFETY: the helper returns the address of the running task and touches nothing.
-        let task = unsafe { bpf_get_current_task() };
-        if read!(task, task_mm) == 0 {
+        let Some(leader) = Process::current() else {
             return false;
-        }
-        let leader = read!(task, task_group_leader);
-        self.start_ns = read!(leader, task_start_boottime);
+        };
+        self.start_ns = leader.start_ns();
         self.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
         // The process's name; threads may have names of their own.
-        read_16(leader, field!(task_comm), &mut self.comm);
+        leader.read_comm(&mut self.comm);
         true
+    }
+}
+
+/// Address of a `struct task_struct`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Process(pub u64);
+
+impl Process {
+    /// The leader of the running task's thread group; nothing for a kernel thread.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        // SAFETY: the helper returns the address of the running task and touches nothing.
+        let task = Self(unsafe { bpf_get_current_task() });
+        // Its memory is the first that an ending process gives back, its files come later.
+        (read!(task.0, task_mm) != 0 || !task.lives()).then(|| Self::of_task(task.0))
+    }
+
+    /// The leader of a task's thread group.
+    #[inline(always)]
+    pub fn of_task(task: u64) -> Self {
+        Self(read!(task, task_group_leader))
+    }
+
+    #[inline(always)]
+    pub fn is_leader(self) -> bool {
+        Self::of_task(self.0) == self
+    }
+
+    /// It does not share its descriptors with the leader of its thread group.
+    #[inline(always)]
+    pub fn has_own_files(self) -> bool {
+        let leader = Self::of_task(self.0);
+        leader == self || read!(leader.0, task_files) != read!(self.0, task_files)
+    }
+
+    /// Thread group id in the initial pid namespace.
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        read!(self.0, task_tgid) as u32
+    }
+
+    /// `CLOCK_BOOTTIME` nanoseconds.
+    #[inline(always)]
+    pub fn start_ns(self) -> u64 {
+        read!(self.0, task_start_boottime)
+    }
+
+    /// Any of its threads has not ended yet.
+    #[inline(always)]
+    pub fn lives(self) -> bool {
+        read!(read!(self.0, task_signal), signal_live) as u32 != 0
+    }
+
+    /// Where its name stands.
+    #[inline(always)]
+    pub fn comm(self) -> u64 {
+        self.0 + u64::from(field!(task_comm).offset)
+    }
+
+    #[inline(always)]
+    pub fn read_comm(self, to: &mut [u8; COMM_LEN]) {
+        read_16(self.0, field!(task_comm), to);
+    }
+}
+
+/// A name of any length, cut to what fits.
+#[inline(always)]
+pub fn read_name(from: u64, to: &mut [u8; COMM_LEN]) {
+    // SAFETY: the helper checks the source itself, and writes at most the sixteen bytes borrowed
+    // here.
+    unsafe {
+        bpf_probe_read_kernel_str(to.as_mut_ptr().cast(), COMM_LEN as u32, from as *const _);
     }
 }

@@ -22,6 +22,12 @@ pub mod state {
 
 /// Of the Internet's registry, and so of every kernel.
 const IPPROTO_TCP: u64 = 6;
+/// Of the Linux ABI.
+const IPPROTO_MPTCP: u64 = 262;
+
+/// File types of the Linux ABI.
+const S_IFMT: u64 = 0o170000;
+const S_IFSOCK: u64 = 0o140000;
 
 /// Address of a `struct sock` that is a full TCP socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,18 @@ impl Net {
 }
 
 impl Sock {
+    /// The socket behind a `struct file`; nothing if that is no socket.
+    #[inline(always)]
+    pub fn of_file(file: u64) -> Option<Self> {
+        if read!(read!(file, file_inode), inode_mode) & S_IFMT != S_IFSOCK {
+            return None;
+        }
+        match read!(read!(file, file_private_data), socket_sk) {
+            0 => None,
+            sock => Some(Self(sock)),
+        }
+    }
+
     #[inline(always)]
     pub fn net(self) -> Net {
         Net(read!(self.0, skc_net))
@@ -168,6 +186,18 @@ impl Sock {
         read!(self.0, sk_protocol) == IPPROTO_TCP
     }
 
+    #[inline(always)]
+    pub fn is_tcp_or_mptcp(self) -> bool {
+        matches!(read!(self.0, sk_protocol), IPPROTO_TCP | IPPROTO_MPTCP)
+    }
+
+    /// IPv4 or IPv6.
+    #[inline(always)]
+    pub fn is_inet(self) -> bool {
+        let family = read!(self.0, skc_family) as u8;
+        family == AF_INET || family == AF_INET6
+    }
+
     /// No file refers to it any more.
     #[inline(always)]
     pub fn is_dead(self) -> bool {
@@ -212,13 +242,44 @@ impl Sock {
         }
     }
 
+    /// The socket that a file refers to: an MPTCP subflow's is its connection's.
+    #[inline(always)]
+    fn held(self) -> Self {
+        if read!(self.0, tcp_is_mptcp) == 0 {
+            return self;
+        }
+        match read!(read!(self.0, icsk_ulp_data), subflow_conn) {
+            0 => self,
+            connection => Self(connection),
+        }
+    }
+
+    /// References to its file, 0 when no file refers to the socket.
+    #[inline(always)]
+    pub fn refs(self) -> u32 {
+        let socket = read!(self.held().0, sk_socket);
+        if socket == 0 {
+            return 0;
+        }
+        let file = read!(socket, socket_file);
+        if file == 0 {
+            return 0;
+        }
+        match read!(file, file_refs) as i64 {
+            // Since 6.13 a file that is being closed for good counts below zero.
+            dead if dead < 0 => 0,
+            refs => (refs as u32).wrapping_add(config!(file_refs_bias)),
+        }
+    }
+
     /// Inode number in sockfs, 0 when no file refers to the socket.
     #[inline(always)]
     pub fn inode(self) -> u64 {
+        let held = self.held();
         if field!(sk_ino).size != 0 {
-            return read!(self.0, sk_ino);
+            return read!(held.0, sk_ino);
         }
-        let socket = read!(self.0, sk_socket);
+        let socket = read!(held.0, sk_socket);
         if socket == 0 {
             return 0;
         }

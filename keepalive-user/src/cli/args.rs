@@ -56,7 +56,7 @@ pub(super) struct TraceArgs {
     #[arg(long, conflicts_with = "output")]
     pub json: bool,
 
-    /// Kinds to print: probe, answered, stalled, timeout, reset, or all [default: all, but
+    /// Kinds to print: probe, answered, stalled, timeout, reset, noticed, or all [default: all, but
     /// answered only after two or more probes]
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     pub events: Vec<String>,
@@ -72,6 +72,10 @@ pub(super) struct TraceArgs {
     /// How to attach: auto, fentry, kprobe or tracepoint
     #[arg(long, value_name = "WAY", default_value = "auto")]
     pub attach: String,
+
+    /// How to read who holds which descriptor: auto, iter or proc
+    #[arg(long, value_name = "WAY", default_value = "auto")]
+    pub scan: String,
 
     /// Ring buffer, such as 64k; rounded up to a power of two
     #[arg(long, value_name = "BYTES", default_value = "4M")]

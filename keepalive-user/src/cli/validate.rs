@@ -5,10 +5,10 @@ use globset::{Glob, GlobSet};
 use super::{args::TraceArgs, error::UsageError, host, parse};
 use crate::{
     event::{Attach, Family},
-    settings::{AttachChoice, CommGlobs, Events, Filters, Format, TraceSettings},
+    settings::{AttachChoice, CommGlobs, Events, Filters, Format, Scan, TraceSettings},
 };
 
-const EVENTS: &str = "probe, answered, stalled, timeout, reset, all";
+const EVENTS: &str = "probe, answered, stalled, timeout, reset, noticed, all";
 const PORTS: &str = "1 to 65535, or a range such as 8000-8100";
 
 pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
@@ -29,6 +29,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
             "a whole number from 1",
         )?,
         attach: attach(&args.attach)?,
+        scan: scan(&args.scan)?,
         verbose: args.verbose,
         stats: args.stats,
         ring_bytes: value(
@@ -105,6 +106,15 @@ fn attach(text: &str) -> Result<AttachChoice, UsageError> {
     }
 }
 
+fn scan(text: &str) -> Result<Scan, UsageError> {
+    match text {
+        "auto" => Ok(Scan::Auto),
+        "iter" => Ok(Scan::Iter),
+        "proc" => Ok(Scan::Proc),
+        other => Err(refused("--scan", other, "no such way", "auto, iter, proc")),
+    }
+}
+
 fn events(names: &[String]) -> Result<Events, UsageError> {
     if names.is_empty() {
         return Ok(Events::default());
@@ -118,14 +128,7 @@ fn events(names: &[String]) -> Result<Events, UsageError> {
             "stalled" => events.stalled = true,
             "timeout" => events.timeout = true,
             "reset" => events.reset = true,
-            "noticed" => {
-                return Err(refused(
-                    "-e",
-                    name,
-                    "this version does not trace it yet",
-                    EVENTS,
-                ));
-            }
+            "noticed" => events.noticed = true,
             "lost" => {
                 return Err(refused(
                     "-e",

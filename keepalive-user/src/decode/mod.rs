@@ -8,23 +8,60 @@ mod clock;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
-use keepalive_ebpf::wire::{self, COMM_LEN, RECORD_SIZE, Record};
+use keepalive_ebpf::wire::{
+    self, COMM_LEN, NOTICE_SIZE, NOTICED_SIZE, Noticed, RECORD_SIZE, Record,
+};
 use rustix::io::Errno as Os;
 
 pub use self::clock::Clock;
-use crate::event::{Errno, Family, Kind, Settings, Socket, State, Time};
+use crate::event::{Call, Errno, Family, Kind, Process, Settings, Socket, State, Time};
+
+/// What one record of the ring says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    Event(Decoded),
+    Received(Received),
+    Notice(Notice),
+}
+
+/// A process received the error of a connection whose death was told before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    pub time: Time,
+    pub inode: u64,
+    /// [`Kind::Noticed`].
+    pub kind: Kind,
+}
 
 /// One event as the kernel half told it: all but who holds the socket by now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     pub time: Time,
+    /// The same moment as the kernel half stamped it, `CLOCK_MONOTONIC` nanoseconds.
+    pub monotonic_ns: u64,
     pub socket: Socket,
     pub kind: Kind,
     /// No file refers to the socket any more.
     pub orphan: bool,
     pub evidence: Option<Evidence>,
+    /// References to its file: a descriptor each, and calls under way.
+    pub refs: u32,
+    /// Thread group id that used it last, if there is more than one reference and that was noted.
+    pub user: Option<u32>,
+}
+
+/// A change among those who hold sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    Forked { parent: u32, child: u32 },
+    Renamed { pid: u32 },
+    Exited { pid: u32 },
+    Ended { inode: u64 },
 }
 
 /// A task that the kernel half saw acting on the socket in its own context.
@@ -34,6 +71,8 @@ pub struct Evidence {
     pub pid: u32,
     /// `CLOCK_BOOTTIME` nanoseconds: with the pid, an identity.
     pub start_ns: u64,
+    /// When it did so, likewise.
+    pub since_ns: u64,
     /// Its name then, NUL-padded.
     pub comm: [u8; COMM_LEN],
     pub act: Act,
@@ -46,12 +85,14 @@ pub enum Act {
     Accept,
     /// It dropped the last reference.
     Close,
+    /// It received the descriptor from another process.
+    Receive,
 }
 
 /// Why bytes are no record. They are counted, never guessed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    #[error("{0} bytes are not the {RECORD_SIZE} of a record")]
+    #[error("{0} bytes are no record")]
     Length(usize),
     #[error("the record says it has {0} bytes")]
     Size(u16),
@@ -65,6 +106,8 @@ pub enum DecodeError {
     Evidence(u8),
     #[error("an answer to no probe")]
     NoProbe,
+    #[error("call {0} is unknown")]
+    Call(u8),
 }
 
 /// Reads one record. `hz` is jiffies per second of the kernel that wrote it.
@@ -72,14 +115,35 @@ pub enum DecodeError {
 /// # Errors
 ///
 /// The bytes are not a record of this version.
-pub fn record(bytes: &[u8], clock: &Clock, hz: u32) -> Result<Decoded, DecodeError> {
-    let record = raw(bytes)?;
-    let state = state(record.state)?;
+pub fn item(bytes: &[u8], clock: &Clock, hz: u32) -> Result<Item, DecodeError> {
+    if let Some(record) = raw::<Record>(bytes) {
+        sized(record.size, RECORD_SIZE)?;
+        let state = state(record.state)?;
+        let kind = kind(&record, state, is_orphan(&record))?;
+        event(&record, kind, state, clock, hz).map(Item::Event)
+    } else if let Some(noticed) = raw::<Noticed>(bytes) {
+        sized(noticed.size, NOTICED_SIZE)?;
+        received(&noticed, clock).map(Item::Received)
+    } else if let Some(notice) = raw::<wire::Notice>(bytes) {
+        sized(notice.size, NOTICE_SIZE)?;
+        self::notice(&notice).map(Item::Notice)
+    } else {
+        Err(DecodeError::Length(bytes.len()))
+    }
+}
+
+fn event(
+    record: &Record,
+    kind: Kind,
+    state: State,
+    clock: &Clock,
+    hz: u32,
+) -> Result<Decoded, DecodeError> {
     let ms = |jiffies: u32| u64::from(jiffies) * 1000 / u64::from(hz.max(1));
-    let orphan = record.flags & wire::flag::ORPHAN != 0;
     Ok(Decoded {
         time: clock.at(record.time_ns),
-        kind: kind(&record, state, orphan)?,
+        monotonic_ns: record.time_ns,
+        kind,
         socket: Socket {
             family: family(record.family)?,
             laddr: address(record.laddr),
@@ -100,23 +164,91 @@ pub fn record(bytes: &[u8], clock: &Clock, hz: u32) -> Result<Decoded, DecodeErr
                 _ => (record.silence != wire::NEVER).then(|| ms(record.silence)),
             },
         },
-        orphan,
-        evidence: evidence(&record)?,
+        orphan: is_orphan(record),
+        evidence: evidence(record)?,
+        refs: record.refs,
+        user: (record.user_tgid != 0).then_some(record.user_tgid),
     })
 }
 
-fn raw(bytes: &[u8]) -> Result<Record, DecodeError> {
-    if bytes.len() != RECORD_SIZE {
-        return Err(DecodeError::Length(bytes.len()));
+fn is_orphan(record: &Record) -> bool {
+    record.flags & wire::flag::ORPHAN != 0
+}
+
+/// A type of the wire whose bytes may be anything.
+trait Wire: Copy {}
+impl Wire for Record {}
+impl Wire for Noticed {}
+impl Wire for wire::Notice {}
+
+/// The bytes as such a type, if they are as many as it has.
+fn raw<T: Wire>(bytes: &[u8]) -> Option<T> {
+    if bytes.len() != size_of::<T>() {
+        return None;
     }
-    // SAFETY: the slice is exactly as long as a record, all of whose fields are integers or arrays
+    // SAFETY: the slice is exactly as long as the type, all of whose fields are integers or arrays
     // of them, so any bytes are valid; the read does not ask for alignment.
-    let record = unsafe { bytes.as_ptr().cast::<Record>().read_unaligned() };
-    if usize::from(record.size) == RECORD_SIZE {
-        Ok(record)
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+fn sized(said: u16, length: usize) -> Result<(), DecodeError> {
+    if usize::from(said) == length {
+        Ok(())
     } else {
-        Err(DecodeError::Size(record.size))
+        Err(DecodeError::Size(said))
     }
+}
+
+fn notice(notice: &wire::Notice) -> Result<Notice, DecodeError> {
+    Ok(match notice.kind {
+        wire::kind::FORKED => Notice::Forked {
+            parent: notice.parent,
+            child: notice.tgid,
+        },
+        wire::kind::RENAMED => Notice::Renamed { pid: notice.tgid },
+        wire::kind::EXITED => Notice::Exited { pid: notice.tgid },
+        wire::kind::ENDED => Notice::Ended {
+            inode: notice.inode,
+        },
+        unknown => return Err(DecodeError::Kind(unknown)),
+    })
+}
+
+fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
+    if noticed.kind != wire::kind::NOTICED {
+        return Err(DecodeError::Kind(noticed.kind));
+    }
+    let delay_ns = noticed.time_ns.saturating_sub(noticed.died_ns);
+    let kind = Kind::Noticed {
+        errno: errno(noticed.err),
+        call: match noticed.call {
+            wire::call::RECV => Call::Recv,
+            wire::call::SEND => Call::Send,
+            wire::call::CONNECT => Call::Connect,
+            wire::call::GETSOCKOPT => Call::Getsockopt,
+            wire::call::SPLICE => Call::Splice,
+            wire::call::SENDFILE => Call::Sendfile,
+            unknown => return Err(DecodeError::Call(unknown)),
+        },
+        process: Process {
+            pid: noticed.tgid,
+            comm: name(&noticed.comm),
+            details: None,
+        },
+        tid: noticed.tid,
+        delay_ms: delay_ns as f64 / 1e6,
+    };
+    Ok(Received {
+        time: clock.at(noticed.time_ns),
+        inode: noticed.inode,
+        kind,
+    })
+}
+
+/// A task's name, NUL-padded.
+pub fn name(comm: &[u8; COMM_LEN]) -> Arc<str> {
+    let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into()
 }
 
 fn kind(record: &Record, state: State, orphan: bool) -> Result<Kind, DecodeError> {
@@ -211,11 +343,13 @@ fn evidence(record: &Record) -> Result<Option<Evidence>, DecodeError> {
         wire::owner_from::CONNECT => Act::Connect,
         wire::owner_from::ACCEPT => Act::Accept,
         wire::owner_from::CLOSE => Act::Close,
+        wire::owner_from::PASSED => Act::Receive,
         unknown => return Err(DecodeError::Evidence(unknown)),
     };
     Ok(Some(Evidence {
         pid: record.owner_tgid,
         start_ns: record.owner_start_ns,
+        since_ns: record.owner_since_ns,
         comm: record.owner_comm,
         act,
     }))

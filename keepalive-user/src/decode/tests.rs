@@ -14,6 +14,7 @@ fn base() -> Record {
         time_ns: 5,
         inode: 77,
         owner_start_ns: 9,
+        owner_since_ns: 11,
         laddr: "::ffff:10.0.0.1".parse::<Ipv6Addr>().unwrap().octets(),
         raddr: "::ffff:10.0.0.2".parse::<Ipv6Addr>().unwrap().octets(),
         owner_comm: *b"psql\0\0\0\0\0\0\0\0\0\0\0\0",
@@ -38,18 +39,56 @@ fn base() -> Record {
         snd_nxt: 100,
         write_seq: 100,
         retries2: 15,
+        refs: 2,
+        user_tgid: 0,
         reserved: 0,
     }
 }
 
-fn bytes(record: &Record) -> Vec<u8> {
-    let at = std::ptr::from_ref(record).cast::<u8>();
-    // SAFETY: a record is integers without padding, so all its bytes are initialised.
-    unsafe { std::slice::from_raw_parts(at, RECORD_SIZE) }.to_vec()
+fn base_noticed() -> Noticed {
+    Noticed {
+        kind: wire::kind::NOTICED,
+        size: NOTICED_SIZE as u16,
+        tgid: 50,
+        time_ns: 2_500_000,
+        died_ns: 1_000_000,
+        inode: 77,
+        comm: *b"reader\0\0\0\0\0\0\0\0\0\0",
+        tid: 51,
+        err: 110,
+        call: wire::call::GETSOCKOPT,
+        reserved: [0; 7],
+    }
 }
 
-fn decode(record: &Record) -> Result<Decoded, DecodeError> {
-    super::record(&bytes(record), &CLOCK, HZ)
+fn base_notice() -> wire::Notice {
+    wire::Notice {
+        kind: wire::kind::FORKED,
+        size: NOTICE_SIZE as u16,
+        tgid: 60,
+        start_ns: 9,
+        inode: 0,
+        parent: 59,
+        reserved: 0,
+        comm: *b"child\0\0\0\0\0\0\0\0\0\0\0",
+    }
+}
+
+fn bytes<T: Wire>(record: &T) -> Vec<u8> {
+    let at = std::ptr::from_ref(record).cast::<u8>();
+    // SAFETY: a record is integers without padding, so all its bytes are initialised.
+    unsafe { std::slice::from_raw_parts(at, size_of::<T>()) }.to_vec()
+}
+
+fn item<T: Wire>(record: &T) -> Result<Item, DecodeError> {
+    super::item(&bytes(record), &CLOCK, HZ)
+}
+
+fn decode<T: Wire>(record: &T) -> Result<Decoded, DecodeError> {
+    match item(record)? {
+        Item::Event(decoded) => Ok(decoded),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn timeout(change: impl FnOnce(&mut Record)) -> Cause {
@@ -147,7 +186,7 @@ fn a_connecting_socket_has_heard_nobody() {
 #[test]
 fn hostile_bytes_are_refused_by_name() {
     let whole = bytes(&base());
-    let decode = |bytes: &[u8]| super::record(bytes, &CLOCK, HZ);
+    let decode = |bytes: &[u8]| super::item(bytes, &CLOCK, HZ);
     assert_eq!(decode(&[]), Err(DecodeError::Length(0)));
     assert_eq!(
         decode(&whole[..RECORD_SIZE - 1]),
@@ -184,10 +223,10 @@ fn hostile_bytes_are_refused_by_name() {
     );
     assert_eq!(
         refused(Record {
-            owner_from: 4,
+            owner_from: 5,
             ..base()
         }),
-        DecodeError::Evidence(4)
+        DecodeError::Evidence(5)
     );
     assert_eq!(
         refused(Record {
@@ -199,21 +238,89 @@ fn hostile_bytes_are_refused_by_name() {
     );
 }
 
+#[test]
+fn an_error_received_names_the_receiver_and_the_delay() {
+    let Ok(Item::Received(received)) = item(&base_noticed()) else {
+        panic!("no error received")
+    };
+    assert_eq!(received.inode, 77);
+    let Kind::Noticed {
+        errno,
+        call,
+        process,
+        tid,
+        delay_ms,
+    } = received.kind
+    else {
+        panic!("{:?}", received.kind)
+    };
+    assert_eq!((errno.0, call), (110, Call::Getsockopt));
+    assert_eq!((process.pid, &*process.comm, tid), (50, "reader", 51));
+    assert!((delay_ms - 1.5).abs() < 1e-9);
+
+    let call = item(&Noticed {
+        call: 9,
+        ..base_noticed()
+    });
+    assert_eq!(call, Err(DecodeError::Call(9)));
+    let other = item(&Noticed {
+        kind: wire::kind::PROBE,
+        ..base_noticed()
+    });
+    assert_eq!(other, Err(DecodeError::Kind(wire::kind::PROBE)));
+    // Dead later than noticed: clocks do not run backwards, but bytes may.
+    let early = item(&Noticed {
+        died_ns: u64::MAX,
+        ..base_noticed()
+    });
+    assert!(early.is_ok());
+}
+
+#[test]
+fn notices_of_every_kind() {
+    let notice = |kind| {
+        item(&wire::Notice {
+            kind,
+            inode: 77,
+            ..base_notice()
+        })
+    };
+    let expected = [
+        (
+            wire::kind::FORKED,
+            Notice::Forked {
+                parent: 59,
+                child: 60,
+            },
+        ),
+        (wire::kind::RENAMED, Notice::Renamed { pid: 60 }),
+        (wire::kind::EXITED, Notice::Exited { pid: 60 }),
+        (wire::kind::ENDED, Notice::Ended { inode: 77 }),
+    ];
+    for (kind, expected) in expected {
+        assert_eq!(notice(kind), Ok(Item::Notice(expected)));
+    }
+    assert_eq!(notice(11), Err(DecodeError::Kind(11)));
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2 * RECORD_SIZE), hz: u32) {
-        let _ = super::record(&bytes, &CLOCK, hz);
+        let _ = super::item(&bytes, &CLOCK, hz);
     }
 
     #[test]
     fn no_record_panics(
-        mut bytes in proptest::collection::vec(any::<u8>(), RECORD_SIZE..=RECORD_SIZE),
-        kind in 0u16..8,
+        bytes in proptest::collection::vec(any::<u8>(), RECORD_SIZE..=RECORD_SIZE),
+        size in prop_oneof![Just(RECORD_SIZE), Just(NOTICED_SIZE), Just(NOTICE_SIZE)],
+        kind in 0u16..12,
         hz in prop_oneof![Just(0u32), Just(250), any::<u32>()],
     ) {
+        let mut bytes = bytes;
+        bytes.truncate(size);
         bytes[0..2].copy_from_slice(&kind.to_ne_bytes());
-        bytes[2..4].copy_from_slice(&(RECORD_SIZE as u16).to_ne_bytes());
-        if let Ok(decoded) = super::record(&bytes, &CLOCK, hz)
+        bytes[2..4].copy_from_slice(&(size as u16).to_ne_bytes());
+        if let Ok(Item::Event(decoded)) = super::item(&bytes, &CLOCK, hz)
             && let Kind::Answered { unanswered, .. } = decoded.kind
         {
             prop_assert!(unanswered > 0);

@@ -1,39 +1,31 @@
 //! Sockets to processes.
 //!
-//! The kernel half knows who connected, accepted or closed; descriptor tables know who holds. A
+//! The kernel half knows who connected, accepted, received or closed; descriptor tables know who
+//! holds. What was found of a socket is believed until something speaks against it: another count of
+//! references to its file, another actor, a change of a holder that the kernel half tells, or age. A
 //! pass over all descriptors serves every unknown socket at once, and its rate is bounded by what it
-//! costs. docs/architecture.md has the rules in a table.
+//! costs. docs/attribution.md has the rules.
 
+mod cgroup;
+mod choose;
+mod deaths;
+mod holders;
 mod proc;
+mod processes;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use self::table::{Known, Table};
+pub use self::deaths::{Deaths, Unnoticed};
+use self::holders::{Found, Holders};
 use crate::{
-    decode::{Act, Decoded, Evidence},
+    decode::{self, Act, Decoded, Evidence, Notice},
     event::{Holder, Owner, OwnerFrom, Process, SocketEvent},
     settings::Filters,
+    source::Memory,
 };
-
-/// Passes are at least this far apart, however urgent.
-const PASS_GAP: Duration = Duration::from_millis(250);
-/// And at least this many times their own duration: a pass may take a twentieth of one CPU.
-const PASS_COST: u32 = 20;
-/// What descriptor tables said is believed this long,
-const FRESH: Duration = Duration::from_secs(30);
-/// or this many times a pass's duration.
-const FRESH_COST: u32 = 200;
-/// One process's descriptors are read again no sooner than this.
-const PROCESS_GAP: Duration = Duration::from_millis(200);
-/// What is remembered beside the table before a pass clears it.
-const OWNERS: usize = 65_536;
 
 /// What became of an event.
 #[derive(Debug)]
@@ -50,58 +42,45 @@ pub enum Outcome {
 pub struct Enricher {
     pids: Vec<u32>,
     comms: Option<crate::settings::CommGlobs>,
-    table: Table,
-    /// Descriptors of processes read one by one since the last pass.
-    recent: Table,
-    /// Owners already worked out, by inode; gone with the next pass.
-    owners: HashMap<u64, Arc<Owner>>,
-    /// When those processes were read.
-    read: HashMap<u32, Instant>,
-    /// Sockets that no descriptor showed in the last pass.
-    absent: HashSet<u64>,
-    passed: Option<Instant>,
-    cost: Duration,
+    holders: Holders,
 }
 
 impl Enricher {
-    pub fn new(filters: &Filters) -> Self {
+    /// `memory` is the kernel half's, where there is one.
+    pub fn new(filters: &Filters, memory: Option<Memory>) -> Self {
         Self {
             pids: filters.pids.clone(),
             comms: filters.comms.clone(),
-            table: Table::default(),
-            recent: Table::default(),
-            owners: HashMap::new(),
-            read: HashMap::new(),
-            absent: HashSet::new(),
-            passed: None,
-            cost: Duration::ZERO,
+            holders: Holders::new(memory),
         }
     }
 
     /// Reads the descriptors of every process.
     pub fn pass(&mut self) {
-        let began = Instant::now();
-        self.table = Table::of_all_processes();
-        self.recent = Table::default();
-        self.owners.clear();
-        self.read.clear();
-        let ended = Instant::now();
-        self.cost = ended - began;
-        self.passed = Some(ended);
+        self.holders.pass();
+    }
+
+    /// Takes in a change among holders.
+    pub fn notice(&mut self, notice: &Notice) {
+        self.holders.notice(notice);
+    }
+
+    /// Notices were lost: nothing that is remembered can be trusted.
+    pub fn forget(&mut self) {
+        self.holders.forget();
     }
 
     /// Finds the event's owner.
     pub fn enrich(&mut self, decoded: Decoded) -> Outcome {
-        let owner = match self.owner(&decoded) {
-            Ok(owner) => owner,
-            Err(next) => return Outcome::Wait(decoded, next),
-        };
-        self.deliver(decoded, owner)
+        match self.owner(&decoded, false) {
+            Ok(owner) => self.deliver(decoded, owner),
+            Err(next) => Outcome::Wait(decoded, next),
+        }
     }
 
     /// Finds the event's owner from what is known by now, without waiting for more.
     pub fn enrich_now(&mut self, decoded: Decoded) -> Outcome {
-        let owner = match self.owner(&decoded) {
+        let owner = match self.owner(&decoded, true) {
             Ok(owner) => owner,
             Err(_) => Arc::new(by_evidence(decoded.evidence.as_ref())),
         };
@@ -109,27 +88,29 @@ impl Enricher {
     }
 
     fn deliver(&self, decoded: Decoded, owner: Arc<Owner>) -> Outcome {
-        if !self.wants(&owner) {
-            return Outcome::Unwanted;
-        }
         let Decoded {
             time, socket, kind, ..
         } = decoded;
-        Outcome::Event(SocketEvent {
+        let event = SocketEvent {
             time,
             socket,
             owner,
             kind,
-        })
+        };
+        if self.wants(&event) {
+            Outcome::Event(event)
+        } else {
+            Outcome::Unwanted
+        }
     }
 
-    fn wants(&self, owner: &Owner) -> bool {
+    fn wants(&self, event: &SocketEvent) -> bool {
+        if self.pids.is_empty() && self.comms.is_none() {
+            return true;
+        }
         let any = |test: &dyn Fn(&Process) -> bool| {
-            owner
-                .process
-                .iter()
-                .chain(owner.holders.iter().map(|holder| &holder.process))
-                .any(test)
+            let holders = event.owner.holders.iter().map(|holder| &holder.process);
+            event.process().into_iter().chain(holders).any(test)
         };
         (self.pids.is_empty() || any(&|process| self.pids.contains(&process.pid)))
             && self
@@ -139,121 +120,32 @@ impl Enricher {
     }
 
     /// The owner, or when the next pass may tell.
-    fn owner(&mut self, decoded: &Decoded) -> Result<Arc<Owner>, Instant> {
-        if decoded.orphan {
-            return Ok(Arc::new(self.last_owner(decoded)));
-        }
+    fn owner(&mut self, decoded: &Decoded, at_once: bool) -> Result<Arc<Owner>, Instant> {
         // Not accepted yet: no process has it.
         let Some(inode) = decoded.socket.inode else {
             return Ok(Arc::default());
         };
-        self.refresh();
-        if let Some(owner) = self.owners.get(&inode) {
-            return Ok(owner.clone());
+        if decoded.orphan {
+            return Ok(Arc::new(self.last_owner(inode, decoded)));
         }
         let evidence = decoded.evidence.as_ref();
-        if let Some(owner) = self.look_up(inode, evidence) {
-            return Ok(owner);
-        }
-        if let Some(evidence) = evidence
-            && self.read_process(evidence.pid)
-            && let Some(owner) = self.look_up(inode, Some(evidence))
-        {
-            return Ok(owner);
-        }
-        if self.absent.contains(&inode) {
+        // No file, and so no descriptor: the kernel's own.
+        if decoded.refs == 0 {
             return Ok(Arc::new(by_evidence(evidence)));
         }
-        let next = self.next_pass();
-        if Instant::now() < next {
-            return Err(next);
-        }
-        self.pass();
-        Ok(self.look_up(inode, evidence).unwrap_or_else(|| {
-            self.absent.insert(inode);
-            Arc::new(by_evidence(evidence))
-        }))
-    }
-
-    /// Descriptors move between processes unseen, so what they said is believed for a while only.
-    fn refresh(&mut self) {
-        let fresh = FRESH.max(self.cost * FRESH_COST);
-        let stale = self.passed.is_none_or(|passed| passed.elapsed() > fresh);
-        if stale || self.owners.len().max(self.recent.len()) >= OWNERS {
-            self.absent.clear();
-            self.pass();
+        match self.holders.of(inode, decoded, at_once)? {
+            Found::Owner(owner) => Ok(owner),
+            Found::Nobody => Ok(Arc::new(by_evidence(evidence))),
         }
     }
 
-    fn next_pass(&self) -> Instant {
-        match self.passed {
-            Some(passed) => passed + PASS_GAP.max(self.cost * PASS_COST),
-            None => Instant::now(),
-        }
-    }
-
-    fn holders(&self, inode: u64) -> impl Iterator<Item = (&Known, u32)> {
-        self.table.holders(inode).chain(self.recent.holders(inode))
-    }
-
-    /// The holders that descriptor tables show.
-    fn look_up(&mut self, inode: u64, evidence: Option<&Evidence>) -> Option<Arc<Owner>> {
-        let mut known: Vec<(&Known, u32)> = self.holders(inode).collect();
-        // A process read again stands in both tables.
-        known.sort_unstable_by_key(|(known, fd)| (known.pid, *fd));
-        known.dedup_by_key(|(known, fd)| (known.pid, *fd));
-        // The one the kernel saw at work is the likeliest to be using it; else the lowest pid, which
-        // of a family of processes is mostly the oldest.
-        let actor = evidence
-            .filter(|evidence| evidence.act != Act::Close)
-            .and_then(|evidence| {
-                known
-                    .iter()
-                    .find(|(known, _)| known.is(evidence))
-                    .map(|(known, _)| (evidence.act, *known))
-            });
-        let (from, user) = match actor {
-            Some((Act::Accept, known)) => (OwnerFrom::Accept, known),
-            Some((_, known)) => (OwnerFrom::Connect, known),
-            None => (OwnerFrom::Scan, known.first()?.0),
+    /// Nobody holds it any more: who closed it, else the last that is known to have held it.
+    fn last_owner(&mut self, inode: u64, decoded: &Decoded) -> Owner {
+        let evidence = decoded.evidence.as_ref();
+        let process = match evidence {
+            Some(closed) if closed.act == Act::Close => Some(process(closed)),
+            Some(_) | None => self.holders.last(inode).or_else(|| evidence.map(process)),
         };
-        let owner = Arc::new(Owner {
-            process: Some(user.process()),
-            holders: known
-                .iter()
-                .map(|(known, fd)| Holder {
-                    process: known.process(),
-                    fd: Some(*fd),
-                })
-                .collect(),
-            from: Some(from),
-        });
-        self.owners.insert(inode, owner.clone());
-        Some(owner)
-    }
-
-    /// Reads one process's descriptors, unless that was just done.
-    fn read_process(&mut self, pid: u32) -> bool {
-        let now = Instant::now();
-        if self
-            .read
-            .get(&pid)
-            .is_some_and(|read| now - *read < PROCESS_GAP)
-        {
-            return false;
-        }
-        self.read.insert(pid, now);
-        self.recent.read_process(pid)
-    }
-
-    /// Nobody holds it any more: the last that is known to have.
-    fn last_owner(&self, decoded: &Decoded) -> Owner {
-        let seen = decoded
-            .socket
-            .inode
-            .and_then(|inode| self.holders(inode).next())
-            .map(|(known, _)| known.process());
-        let process = decoded.evidence.as_ref().map(process).or(seen);
         let from = process.as_ref().map(|_| OwnerFrom::Last);
         Owner {
             process,
@@ -270,22 +162,18 @@ fn by_evidence(evidence: Option<&Evidence>) -> Owner {
         return Owner::default();
     };
     let process = process(evidence);
-    let (from, holders) = match evidence.act {
-        Act::Connect => (
-            OwnerFrom::Connect,
-            vec![Holder {
-                process: process.clone(),
-                fd: None,
-            }],
-        ),
-        Act::Accept => (
-            OwnerFrom::Accept,
-            vec![Holder {
-                process: process.clone(),
-                fd: None,
-            }],
-        ),
-        Act::Close => (OwnerFrom::Last, Vec::new()),
+    let from = match evidence.act {
+        Act::Connect => OwnerFrom::Connect,
+        Act::Accept => OwnerFrom::Accept,
+        Act::Receive => OwnerFrom::Passed,
+        Act::Close => OwnerFrom::Last,
+    };
+    let holders = match evidence.act {
+        Act::Connect | Act::Accept | Act::Receive => vec![Holder {
+            process: process.clone(),
+            fd: None,
+        }],
+        Act::Close => Vec::new(),
     };
     Owner {
         process: Some(process),
@@ -295,13 +183,9 @@ fn by_evidence(evidence: Option<&Evidence>) -> Owner {
 }
 
 fn process(evidence: &Evidence) -> Process {
-    let name = evidence
-        .comm
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default();
     Process {
         pid: evidence.pid,
-        comm: String::from_utf8_lossy(name).into(),
+        comm: decode::name(&evidence.comm),
+        details: None,
     }
 }

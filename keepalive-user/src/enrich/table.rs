@@ -1,63 +1,29 @@
 //! Which descriptors refer to which sockets, as of one pass.
 
-use std::sync::Arc;
-
 use super::proc;
-use crate::{decode::Evidence, event::Process};
-
-/// A process as /proc shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    pub pid: u32,
-    /// Clock ticks after boot: with the pid, an identity.
-    pub start_ticks: u64,
-    pub comm: Arc<str>,
-}
-
-impl Known {
-    /// The same process as the kernel half saw, not a later one with its pid.
-    pub fn is(&self, evidence: &Evidence) -> bool {
-        self.pid == evidence.pid && self.start_ticks == proc::ticks(evidence.start_ns)
-    }
-
-    pub fn process(&self) -> Process {
-        Process {
-            pid: self.pid,
-            comm: self.comm.clone(),
-        }
-    }
-}
 
 /// Sorted by inode: sixteen bytes a descriptor, and no allocation of its own for any.
 #[derive(Debug, Default)]
 pub struct Table {
-    processes: Vec<Known>,
     entries: Vec<Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     inode: u64,
-    /// Index in `processes`.
-    process: u32,
+    pid: u32,
     fd: u32,
 }
 
 impl Table {
-    /// What a pass would have found.
-    #[cfg(test)]
-    pub fn of(found: &[(Known, &[(u64, u32)])]) -> Self {
-        let mut table = Self::default();
-        for (process, (known, sockets)) in (0..).zip(found) {
-            table.processes.push(known.clone());
-            table
-                .entries
-                .extend(sockets.iter().map(|(inode, fd)| Entry {
-                    inode: *inode,
-                    process,
-                    fd: *fd,
-                }));
-        }
+    /// What a pass would have found, as inode, process and descriptor.
+    pub fn of(found: impl IntoIterator<Item = (u64, u32, u32)>) -> Self {
+        let mut table = Self {
+            entries: found
+                .into_iter()
+                .map(|(inode, pid, fd)| Entry { inode, pid, fd })
+                .collect(),
+        };
         table.sort();
         table
     }
@@ -72,17 +38,11 @@ impl Table {
         table
     }
 
-    /// Reads one process again; false if it shows no socket.
-    pub fn read_process(&mut self, pid: u32) -> bool {
-        let processes = &self.processes;
-        self.entries.retain(|entry| {
-            processes
-                .get(entry.process as usize)
-                .is_none_or(|known| known.pid != pid)
-        });
-        let found = self.add(pid);
+    /// Reads one process again.
+    pub fn read_process(&mut self, pid: u32) {
+        self.entries.retain(|entry| entry.pid != pid);
+        self.add(pid);
         self.sort();
-        found
     }
 
     /// How many descriptors it knows.
@@ -91,35 +51,17 @@ impl Table {
     }
 
     /// The holders of a socket, by process and descriptor.
-    pub fn holders(&self, inode: u64) -> impl Iterator<Item = (&Known, u32)> {
+    pub fn holders(&self, inode: u64) -> impl Iterator<Item = (u32, u32)> {
         let first = self.entries.partition_point(|entry| entry.inode < inode);
         self.entries
             .iter()
             .skip(first)
             .take_while(move |entry| entry.inode == inode)
-            .filter_map(|entry| Some((self.processes.get(entry.process as usize)?, entry.fd)))
+            .map(|entry| (entry.pid, entry.fd))
     }
 
-    fn add(&mut self, pid: u32) -> bool {
-        let process = self.processes.len() as u32;
-        let before = self.entries.len();
-        proc::sockets(pid, |inode, fd| {
-            self.entries.push(Entry { inode, process, fd })
-        });
-        if self.entries.len() == before {
-            return false;
-        }
-        match proc::identify(pid) {
-            Some(known) => {
-                self.processes.push(known);
-                true
-            }
-            None => {
-                // It exited while it was read.
-                self.entries.truncate(before);
-                false
-            }
-        }
+    fn add(&mut self, pid: u32) {
+        proc::sockets(pid, |inode, fd| self.entries.push(Entry { inode, pid, fd }));
     }
 
     fn sort(&mut self) {
@@ -141,21 +83,19 @@ mod tests {
         let inode = std::fs::metadata(path).unwrap().st_ino();
 
         let mut table = Table::of_all_processes();
-        let here = |table: &Table| {
-            table
-                .holders(inode)
-                .map(|(known, fd)| (known.pid, fd))
-                .collect::<Vec<_>>()
-        };
-        let expected = vec![(std::process::id(), listener.as_raw_fd() as u32)];
-        assert_eq!(here(&table), expected);
+        let here = |table: &Table| table.holders(inode).collect::<Vec<_>>();
+        let (pid, fd) = (std::process::id(), listener.as_raw_fd() as u32);
+        assert_eq!(here(&table), [(pid, fd)]);
+        assert!(proc::holds(pid, fd, inode));
+        assert!(!proc::holds_fixed(pid, inode));
 
         // Read again, it is there once.
-        assert!(table.read_process(std::process::id()));
-        assert_eq!(here(&table), expected);
+        table.read_process(pid);
+        assert_eq!(here(&table), [(pid, fd)]);
 
         drop(listener);
-        table.read_process(std::process::id());
+        table.read_process(pid);
         assert!(here(&table).is_empty());
+        assert!(!proc::holds(pid, fd, inode));
     }
 }

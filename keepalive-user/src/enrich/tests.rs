@@ -1,37 +1,63 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    os::{fd::AsRawFd, linux::fs::MetadataExt},
+};
 
 use super::*;
 use crate::event::{Family, Kind, Settings, Socket, State, Time};
 
-const INODE: u64 = 77;
 /// No process has it: above the kernel's highest pid_max.
 const NOBODY: u32 = 5_000_000;
+/// No socket has it.
+const NO_SOCKET: u64 = u64::MAX;
 
-fn known(pid: u32, start_ticks: u64, comm: &str) -> Known {
-    Known {
-        pid,
-        start_ticks,
-        comm: comm.into(),
+/// A socket of this very process.
+struct Held {
+    listener: TcpListener,
+    inode: u64,
+}
+
+impl Held {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let path = format!("/proc/self/fd/{}", listener.as_raw_fd());
+        Self {
+            inode: std::fs::metadata(path).unwrap().st_ino(),
+            listener,
+        }
+    }
+
+    fn fd(&self) -> u32 {
+        self.listener.as_raw_fd() as u32
     }
 }
 
-fn evidence(pid: u32, start_ticks: u64, act: Act) -> Evidence {
+fn this_process() -> u32 {
+    std::process::id()
+}
+
+/// This process did it, or one with its pid that began some ticks away.
+fn evidence(pid: u32, later_ticks: u64, act: Act) -> Evidence {
     let mut comm = [0; 16];
     comm[..6].copy_from_slice(b"kernel");
-    // Some nanoseconds into the tick, as the kernel has them.
-    let start_ns = start_ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second()) + 5;
+    let start = proc::identify(pid).map_or(1, |identity| identity.start_ticks) + later_ticks;
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
     Evidence {
         pid,
-        start_ns,
+        // Some nanoseconds into the tick, as the kernel has them.
+        start_ns: start * tick_ns + 5,
+        since_ns: 0,
         comm,
         act,
     }
 }
 
-fn event(inode: Option<u64>, orphan: bool, evidence: Option<Evidence>) -> Decoded {
+fn event(inode: Option<u64>, refs: u32, evidence: Option<Evidence>) -> Decoded {
     let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Decoded {
         time: Time(0),
+        // After any pass so far.
+        monotonic_ns: u64::MAX,
         socket: Socket {
             family: Family::Ipv4,
             laddr: nowhere,
@@ -53,18 +79,25 @@ fn event(inode: Option<u64>, orphan: bool, evidence: Option<Evidence>) -> Decode
             probe: 1,
             sent: true,
         },
-        orphan,
+        orphan: false,
         evidence,
+        refs,
+        user: None,
     }
 }
 
-/// As after a pass that found this, so that none is due.
-fn enricher(found: &[(Known, &[(u64, u32)])], filters: &Filters) -> Enricher {
-    Enricher {
-        table: Table::of(found),
-        passed: Some(Instant::now()),
-        ..Enricher::new(filters)
+fn orphan(inode: Option<u64>, evidence: Option<Evidence>) -> Decoded {
+    Decoded {
+        orphan: true,
+        ..event(inode, 0, evidence)
     }
+}
+
+/// After a pass, so that none is due.
+fn enricher(filters: &Filters) -> Enricher {
+    let mut enricher = Enricher::new(filters, None);
+    enricher.pass();
+    enricher
 }
 
 fn owner(enricher: &mut Enricher, event: Decoded) -> Arc<Owner> {
@@ -74,140 +107,168 @@ fn owner(enricher: &mut Enricher, event: Decoded) -> Arc<Owner> {
     }
 }
 
-fn pid(owner: &Owner) -> Option<u32> {
-    owner.process.as_ref().map(|process| process.pid)
+fn named(owner: &Owner) -> (Option<u32>, Option<OwnerFrom>) {
+    (
+        owner.process.as_ref().map(|process| process.pid),
+        owner.from,
+    )
 }
 
 #[test]
-fn the_holder_that_connected_comes_before_the_others() {
-    let found = [
-        (known(10, 100, "parent"), &[(INODE, 3)][..]),
-        (known(20, 200, "child"), &[(INODE, 3), (INODE, 4)][..]),
-    ];
-    let mut enricher = enricher(&found, &Filters::default());
-    let owner = owner(
-        &mut enricher,
-        event(Some(INODE), false, Some(evidence(20, 200, Act::Connect))),
-    );
+fn a_holder_is_named_with_what_it_did_and_what_proc_tells() {
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let connected = Some(evidence(this_process(), 0, Act::Connect));
+    let owner = owner(&mut enricher, event(Some(held.inode), 1, connected));
     assert_eq!(
-        (pid(&owner), owner.from),
-        (Some(20), Some(OwnerFrom::Connect))
+        named(&owner),
+        (Some(this_process()), Some(OwnerFrom::Connect))
     );
-    let holders: Vec<_> = owner
-        .holders
-        .iter()
-        .map(|h| (h.process.pid, h.fd))
-        .collect();
-    assert_eq!(holders, [(10, Some(3)), (20, Some(3)), (20, Some(4))]);
+    assert_eq!(owner.holders.len(), 1);
+    assert_eq!(owner.holders[0].fd, Some(held.fd()));
+    let details = owner.holders[0].process.details.as_ref().unwrap();
+    assert_eq!(details.ppid, std::os::unix::process::parent_id());
 }
 
 #[test]
 fn a_reused_pid_is_another_process() {
-    let found = [
-        (known(10, 100, "holder"), &[(INODE, 3)][..]),
-        (known(20, 999, "newcomer"), &[(INODE, 5)][..]),
-    ];
-    let mut enricher = enricher(&found, &Filters::default());
-    let owner = owner(
-        &mut enricher,
-        event(Some(INODE), false, Some(evidence(20, 200, Act::Connect))),
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let earlier = Some(evidence(this_process(), 7, Act::Connect));
+    assert_eq!(
+        named(&owner(&mut enricher, event(Some(held.inode), 1, earlier))),
+        (Some(this_process()), Some(OwnerFrom::Scan))
     );
-    assert_eq!((pid(&owner), owner.from), (Some(10), Some(OwnerFrom::Scan)));
 }
 
 #[test]
 fn who_gave_the_socket_away_does_not_own_it() {
-    let found = [(known(30, 300, "backend"), &[(INODE, 9)][..])];
-    let mut enricher = enricher(&found, &Filters::default());
-    let owner = owner(
-        &mut enricher,
-        event(Some(INODE), false, Some(evidence(10, 100, Act::Accept))),
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let gone = Some(evidence(NOBODY, 0, Act::Accept));
+    assert_eq!(
+        named(&owner(&mut enricher, event(Some(held.inode), 1, gone))),
+        (Some(this_process()), Some(OwnerFrom::Scan))
     );
-    assert_eq!((pid(&owner), owner.from), (Some(30), Some(OwnerFrom::Scan)));
 }
 
 #[test]
-fn an_orphan_names_the_last_that_is_known() {
-    let found = [(known(30, 300, "seen"), &[(INODE, 9)][..])];
-    let mut enricher = enricher(&found, &Filters::default());
-    let by_kernel = owner(
-        &mut enricher,
-        event(Some(INODE), true, Some(evidence(40, 1, Act::Close))),
-    );
+fn another_count_of_references_is_looked_into_and_the_same_is_believed() {
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let first = owner(&mut enricher, event(Some(held.inode), 1, None));
+    let again = owner(&mut enricher, event(Some(held.inode), 1, None));
+    assert!(Arc::ptr_eq(&first, &again));
+
+    let copy = held.listener.try_clone().unwrap();
+    let both = owner(&mut enricher, event(Some(held.inode), 2, None));
+    let mut fds: Vec<_> = both.holders.iter().filter_map(|holder| holder.fd).collect();
+    fds.sort_unstable();
+    let mut expected = [held.fd(), copy.as_raw_fd() as u32];
+    expected.sort_unstable();
+    assert_eq!(fds, expected);
+
+    drop(copy);
+    let one = owner(&mut enricher, event(Some(held.inode), 1, None));
+    assert_eq!(one.holders.len(), 1);
+}
+
+#[test]
+fn a_call_under_way_holds_a_reference_and_needs_no_second_look() {
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let first = owner(&mut enricher, event(Some(held.inode), 2, None));
+    for refs in [1, 2] {
+        let again = owner(&mut enricher, event(Some(held.inode), refs, None));
+        assert!(Arc::ptr_eq(&first, &again));
+    }
+}
+
+#[test]
+fn a_change_of_a_holder_and_age_ask_for_a_second_look() {
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let first = owner(&mut enricher, event(Some(held.inode), 1, None));
+    enricher.notice(&Notice::Renamed { pid: NOBODY });
+    let other = owner(&mut enricher, event(Some(held.inode), 1, None));
+    assert!(Arc::ptr_eq(&first, &other));
+    enricher.notice(&Notice::Renamed {
+        pid: this_process(),
+    });
+    let second = owner(&mut enricher, event(Some(held.inode), 1, None));
+    assert!(!Arc::ptr_eq(&first, &second));
+    let late = Decoded {
+        time: Time(11_000_000_000),
+        ..event(Some(held.inode), 1, None)
+    };
+    assert!(!Arc::ptr_eq(&second, &owner(&mut enricher, late)));
+}
+
+#[test]
+fn an_orphan_names_who_closed_it_or_the_last_that_is_known() {
+    let held = Held::new();
+    let mut enricher = enricher(&Filters::default());
+    let closed = orphan(Some(held.inode), Some(evidence(NOBODY, 0, Act::Close)));
+    let by_kernel = owner(&mut enricher, closed);
+    assert_eq!(named(&by_kernel), (Some(NOBODY), Some(OwnerFrom::Last)));
+    let by_scan = owner(&mut enricher, orphan(Some(held.inode), None));
     assert_eq!(
-        (pid(&by_kernel), by_kernel.from),
-        (Some(40), Some(OwnerFrom::Last))
-    );
-    let by_scan = owner(&mut enricher, event(Some(INODE), true, None));
-    assert_eq!(
-        (pid(&by_scan), by_scan.from),
-        (Some(30), Some(OwnerFrom::Last))
+        named(&by_scan),
+        (Some(this_process()), Some(OwnerFrom::Last))
     );
     assert!(by_scan.holders.is_empty());
-    let unknown = owner(&mut enricher, event(None, true, None));
-    assert_eq!((pid(&unknown), unknown.from), (None, None));
+    let unknown = owner(&mut enricher, orphan(None, None));
+    assert_eq!(named(&unknown), (None, None));
 }
 
 #[test]
 fn a_process_that_is_gone_is_still_named_by_what_it_did() {
-    let mut enricher = enricher(&[], &Filters::default());
-    let owner = owner(
-        &mut enricher,
-        event(Some(INODE), false, Some(evidence(NOBODY, 1, Act::Connect))),
-    );
-    assert_eq!(
-        (pid(&owner), owner.from),
-        (Some(NOBODY), Some(OwnerFrom::Connect))
-    );
+    let mut enricher = enricher(&Filters::default());
+    let gone = Some(evidence(NOBODY, 0, Act::Connect));
+    let owner = owner(&mut enricher, event(Some(NO_SOCKET), 1, gone));
+    assert_eq!(named(&owner), (Some(NOBODY), Some(OwnerFrom::Connect)));
     assert_eq!(owner.process.as_ref().map(|p| &*p.comm), Some("kernel"));
     assert_eq!(owner.holders[0].fd, None);
 }
 
 #[test]
 fn nothing_known_is_nobody() {
-    let mut enricher = enricher(&[], &Filters::default());
-    // Not accepted yet: it has no inode, and no pass would find it.
-    let embryo = owner(&mut enricher, event(None, false, None));
-    assert_eq!(*embryo, Owner::default());
-    assert_eq!(
-        *owner(&mut enricher, event(Some(INODE), false, None)),
-        Owner::default()
-    );
+    let mut enricher = enricher(&Filters::default());
+    // Not accepted yet; of the kernel's own; and one that no descriptor shows.
+    for (inode, refs) in [(None, 0), (Some(NO_SOCKET), 0), (Some(NO_SOCKET), 1)] {
+        let nobody = owner(&mut enricher, event(inode, refs, None));
+        assert_eq!(*nobody, Owner::default());
+    }
 }
 
 #[test]
-fn an_unknown_socket_waits_for_the_next_pass_and_no_longer() {
-    let mut enricher = enricher(&[], &Filters::default());
-    match enricher.enrich(event(Some(INODE), false, None)) {
-        Outcome::Wait(_, until) => {
-            assert!(until <= Instant::now() + PASS_GAP);
-        }
+fn an_unknown_socket_waits_for_a_pass_that_begins_after_it_and_for_no_other() {
+    let mut enricher = enricher(&Filters::default());
+    let unknown = event(Some(NO_SOCKET), 1, None);
+    let until = match enricher.enrich(unknown.clone()) {
+        Outcome::Wait(_, until) => until,
         other => panic!("{other:?}"),
-    }
-    // Once its time has come the pass runs; a socket it does not show is not looked for again.
-    enricher.passed = Instant::now().checked_sub(PASS_GAP);
+    };
+    std::thread::sleep(until.saturating_duration_since(Instant::now()));
     for _ in 0..2 {
-        match enricher.enrich(event(Some(u64::MAX), false, None)) {
+        match enricher.enrich(unknown.clone()) {
             Outcome::Event(event) => assert_eq!(*event.owner, Owner::default()),
             other => panic!("{other:?}"),
         }
     }
-    assert!(enricher.absent.contains(&u64::MAX));
 }
 
 #[test]
 fn filters_look_at_every_holder() {
-    let found = [
-        (known(10, 100, "parent"), &[(INODE, 3)][..]),
-        (known(20, 200, "child"), &[(INODE, 3)][..]),
-    ];
+    let held = Held::new();
     let wanted = |pids: Vec<u32>| {
         let filters = Filters {
             pids,
             ..Filters::default()
         };
-        let outcome = enricher(&found, &filters).enrich_now(event(Some(INODE), false, None));
+        let outcome = enricher(&filters).enrich_now(event(Some(held.inode), 1, None));
         matches!(outcome, Outcome::Event(_))
     };
-    assert!(wanted(vec![20]) && wanted(vec![10]) && !wanted(vec![30]));
+    assert!(wanted(vec![this_process(), 1]));
+    assert!(!wanted(vec![NOBODY]));
 }

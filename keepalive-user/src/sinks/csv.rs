@@ -10,7 +10,7 @@ use crate::event::{Errno, Kind, Lost, SocketEvent, Time};
 
 const HEADER: &str = "time,event,family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,owners,\
 owner_from,keepidle_ms,keepintvl_ms,keepcnt,user_timeout_ms,silence_ms,probe,sent,unanswered,rtt_ms,\
-unacked_bytes,retransmits,cause,errno,after_probe,count";
+unacked_bytes,retransmits,cause,errno,after_probe,count,call,tid,delay_ms";
 
 /// Columns between `event` and those of a kind: what a line without a socket leaves empty.
 const SOCKET_COLUMNS: usize = 17;
@@ -35,6 +35,9 @@ struct KindColumns {
     errno: Option<Errno>,
     after_probe: Option<bool>,
     count: Option<u64>,
+    call: Option<&'static str>,
+    tid: Option<u32>,
+    delay_ms: Option<f64>,
 }
 
 impl Csv {
@@ -61,9 +64,9 @@ impl Csv {
         write!(out, ",{},{},{}", socket.lport, socket.raddr, socket.rport)?;
         write!(out, ",{},{}", socket.state.name(), socket.netns)?;
         cell(socket.inode, out)?;
-        cell(owner.process.as_ref().map(|process| process.pid), out)?;
+        cell(event.process().map(|process| process.pid), out)?;
         out.push(b',');
-        if let Some(process) = &owner.process {
+        if let Some(process) = event.process() {
             quoted(Escaped(&process.comm), &mut self.owners, out)?;
         }
         out.push(b',');
@@ -126,6 +129,20 @@ impl KindColumns {
                 after_probe: Some(after_probe),
                 ..none
             },
+            Kind::Noticed {
+                errno,
+                call,
+                tid,
+                delay_ms,
+                // Stands in the columns of the owner.
+                process: _,
+            } => Self {
+                errno: Some(errno),
+                call: Some(call.name()),
+                tid: Some(tid),
+                delay_ms: Some(microseconds(delay_ms)),
+                ..none
+            },
         }
     }
 
@@ -140,6 +157,9 @@ impl KindColumns {
         cell(self.errno, out)?;
         cell(self.after_probe, out)?;
         cell(self.count, out)?;
+        cell(self.call, out)?;
+        cell(self.tid, out)?;
+        cell(self.delay_ms, out)?;
         writeln!(out)
     }
 }

@@ -84,6 +84,24 @@ pub(super) fn write(
             let after = if *after_probe { " after a probe" } else { "" };
             write!(to, "RST{after} → {errno}")
         }
+        Kind::Noticed {
+            errno,
+            call,
+            delay_ms,
+            ..
+        } => {
+            let delay = RoundTrip(*delay_ms);
+            match brevity {
+                0 => write!(
+                    to,
+                    "{} received {errno}, {delay} after the death",
+                    call.name()
+                ),
+                1 => write!(to, "{} → {errno}, {delay} after the death", call.name()),
+                2 => write!(to, "{} → {errno} after {delay}", call.name()),
+                _ => write!(to, "{} → {errno}, {delay}", call.name()),
+            }
+        }
     }
 }
 

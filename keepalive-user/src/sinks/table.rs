@@ -93,8 +93,8 @@ impl Table {
     pub(super) fn event(&mut self, event: &SocketEvent, out: &mut Vec<u8>) -> io::Result<()> {
         let socket = &event.socket;
         self.process.clear();
-        match &event.owner.process {
-            Some(owner) => process(&mut self.process, &owner.comm, owner.pid, PROCESS.1),
+        match event.process() {
+            Some(named) => process(&mut self.process, &named.comm, named.pid, PROCESS.1),
             None => self.process.push('-'),
         }
         self.ends.clear();
@@ -243,6 +243,7 @@ fn colour(kind: &Kind) -> Style {
         Kind::Stalled { .. } => AnsiColor::Yellow,
         Kind::Timeout { .. } => AnsiColor::Red,
         Kind::Reset { .. } => AnsiColor::Magenta,
+        Kind::Noticed { .. } => AnsiColor::Cyan,
     };
     Style::new().fg_color(Some(colour.into()))
 }

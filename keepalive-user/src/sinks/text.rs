@@ -8,7 +8,7 @@ use std::{
 use super::sanitize::Escaped;
 use crate::{
     event::Ready,
-    summary::{Counts, Summary},
+    summary::{Counts, Late, Summary},
 };
 
 /// Milliseconds to three decimals: what the kernel's clocks are good for.
@@ -108,6 +108,7 @@ pub(super) fn summary(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
     if summary.others != Counts::default() {
         row("(others)", &summary.others, to)?;
     }
+    late(summary, to)?;
     write!(
         to,
         "lost: {} records · owner unknown: {} events · undecodable: {} records",
@@ -120,6 +121,59 @@ pub(super) fn summary(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
         write!(to, " · skipped by the kernel: {skipped} runs")?;
     }
     writeln!(to)
+}
+
+/// Deaths listed for people; JSON has more of them.
+const LATE: usize = 10;
+
+/// Deaths that no process has noticed, a line each.
+fn late(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
+    let Some(noticed) = summary.noticed else {
+        return Ok(());
+    };
+    if noticed == 0 && summary.unnoticed_count == 0 {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "errors received: {noticed} · deaths that no process has noticed: {}",
+        summary.unnoticed_count
+    )?;
+    let mut name = String::new();
+    for Late { death, dead_ms } in summary.unnoticed.iter().take(LATE) {
+        name.clear();
+        match &death.owner.process {
+            Some(process) => super::table::process(&mut name, &process.comm, process.pid, NAME),
+            None => name.push('-'),
+        }
+        let peer = std::net::SocketAddr::new(death.socket.raddr, death.socket.rport);
+        let end = if death.closed {
+            "closed without noticing"
+        } else {
+            "not noticed"
+        };
+        writeln!(
+            to,
+            "  {name} {}→{peer} {}: dead for {}, {end}",
+            death.socket.lport,
+            death.errno,
+            Millis(*dead_ms)
+        )?;
+    }
+    let more = summary
+        .unnoticed_count
+        .saturating_sub(summary.unnoticed.len().min(LATE) as u64);
+    if more > 0 {
+        writeln!(to, "  and {more} more; -o json lists up to a hundred")?;
+    }
+    if summary.unfollowed > 0 {
+        writeln!(
+            to,
+            "  {} deaths were too many to follow",
+            summary.unfollowed
+        )?;
+    }
+    Ok(())
 }
 
 fn row(name: &str, counts: &Counts, to: &mut Vec<u8>) -> io::Result<()> {

@@ -26,12 +26,9 @@ impl<'a> Programs<'a> {
     }
 
     /// Those whose names begin so, for another thread.
-    pub fn split_off(&mut self, prefix: &str) -> Self {
-        Self(
-            self.0
-                .extract_if(|name, _| name.starts_with(prefix))
-                .collect(),
-        )
+    pub fn split_off(&mut self, prefixes: &[&str]) -> Self {
+        let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        Self(self.0.extract_if(|name, _| is_wanted(name)).collect())
     }
 }
 
@@ -70,9 +67,35 @@ pub fn write_err(
     }
 }
 
-/// Attaches to the return of accept.
-pub fn accept(programs: &mut Programs<'_>, functions: &Functions<'_>) -> Result<(), HostError> {
-    fexit(programs, "accept_fexit", "inet_csk_accept", functions)
+/// A program on a kernel function, by trampoline.
+#[derive(Clone, Copy, Debug)]
+pub enum Trampoline {
+    Entry,
+    Return,
+}
+
+impl Trampoline {
+    /// What the attachment is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "fentry",
+            Self::Return => "fexit",
+        }
+    }
+}
+
+/// Attaches a program to a kernel function's entry or return.
+pub fn trampoline(
+    programs: &mut Programs<'_>,
+    which: Trampoline,
+    name: &'static str,
+    function: &str,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
+    match which {
+        Trampoline::Entry => fentry(programs, name, function, functions),
+        Trampoline::Return => fexit(programs, name, function, functions),
+    }
 }
 
 /// Finds, loads and attaches one program of a type; aya's types share no trait for it.

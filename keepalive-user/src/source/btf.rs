@@ -118,6 +118,15 @@ impl Wanted {
         }
     }
 
+    /// Its first four bytes, the closing NUL among them if it is that short.
+    fn beginning(self) -> [u8; 4] {
+        let mut four = [0; 4];
+        for (to, from) in four.iter_mut().zip(self.name().bytes()) {
+            *to = from;
+        }
+        four
+    }
+
     const fn kind(self) -> u32 {
         match self {
             Self::Struct(_) => kind::STRUCT,
@@ -125,6 +134,15 @@ impl Wanted {
             Self::Func(_) => kind::FUNC,
         }
     }
+}
+
+/// Places in a table of names' beginnings.
+const BEGINNINGS: usize = 1 << 10;
+
+/// The place of four bytes in that table.
+const fn beginning(four: [u8; 4]) -> usize {
+    // Fibonacci hashing: the upper bits of a product with 2³²/φ.
+    (u32::from_ne_bytes(four).wrapping_mul(0x9e37_79b9) >> 22) as usize
 }
 
 /// Number of bits at an offset in bits.
@@ -161,9 +179,9 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         }
 
         let mut found: Vec<(Wanted, u32)> = wanted.iter().map(|wanted| (*wanted, 0)).collect();
-        let mut initials = [false; 256];
+        let mut beginnings = [false; BEGINNINGS];
         for wanted in wanted {
-            initials[usize::from(wanted.name().as_bytes()[0])] = true;
+            beginnings[beginning(wanted.beginning())] = true;
         }
         // More than there are: types average some thirty bytes.
         let mut types = Vec::with_capacity((end - start) / 16);
@@ -175,8 +193,10 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
             let info = Info::of(u32::from_ne_bytes([i0, i1, i2, i3]));
             if matches!(info.kind, kind::STRUCT | kind::ENUM | kind::FUNC) {
                 let name = strings + u32::from_ne_bytes([n0, n1, n2, n3]) as usize;
-                // The first byte alone turns nearly all of some hundred thousand names away.
-                if initials[usize::from(*bytes.get(name).ok_or_else(cut)?)] {
+                // Its beginning alone turns nearly all of some hundred thousand names away.
+                if let Some(four) = bytes.get(name..).and_then(|name| name.first_chunk())
+                    && beginnings[beginning(*four)]
+                {
                     for (wanted, id) in &mut found {
                         if *id == 0
                             && wanted.kind() == info.kind

@@ -41,12 +41,14 @@ pub fn check(settings: &TraceSettings, types: &KernelTypes) -> Result<(), HostEr
 /// Into the settings the verifier knows.
 pub fn apply(settings: &TraceSettings, config: &mut Config) {
     let events = &settings.events;
+    // A death that nobody noticed is told at the end, so deaths must be known for that too.
     config.events = [
         (events.probe, wire::kind::PROBE),
         (events.answered, wire::kind::ANSWERED),
         (events.stalled, wire::kind::STALLED),
-        (events.timeout, wire::kind::TIMEOUT),
-        (events.reset, wire::kind::RESET),
+        (events.timeout || events.noticed, wire::kind::TIMEOUT),
+        (events.reset || events.noticed, wire::kind::RESET),
+        (events.noticed, wire::kind::NOTICED),
     ]
     .into_iter()
     .filter(|(wanted, _)| *wanted)

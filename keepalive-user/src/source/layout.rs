@@ -16,7 +16,12 @@ const WANTED: &[Wanted] = &[
     Wanted::Struct("timer_list"),
     Wanted::Struct("net"),
     Wanted::Struct("socket_alloc"),
+    Wanted::Struct("socket"),
+    Wanted::Struct("file"),
+    Wanted::Struct("inode"),
+    Wanted::Struct("mptcp_subflow_context"),
     Wanted::Struct("task_struct"),
+    Wanted::Struct("signal_struct"),
     Wanted::Struct("cgroup"),
     Wanted::Struct("cgroup_subsys_state"),
     Wanted::Struct("kernfs_node"),
@@ -24,6 +29,15 @@ const WANTED: &[Wanted] = &[
     Wanted::Func("tcp_keepalive_timer"),
     Wanted::Func("inet_csk_accept"),
     Wanted::Func("tcp_write_err"),
+    Wanted::Func("security_file_receive"),
+    Wanted::Func("tcp_recvmsg"),
+    Wanted::Func("tcp_sendmsg"),
+    Wanted::Func("inet_stream_connect"),
+    Wanted::Func("tcp_splice_read"),
+    Wanted::Func("tcp_sendpage"),
+    Wanted::Func("sock_getsockopt"),
+    Wanted::Func("sk_getsockopt"),
+    Wanted::Func("bpf_iter_task_file"),
 ];
 
 /// What BTF tells of this kernel.
@@ -31,12 +45,40 @@ pub struct KernelTypes {
     pub layout: Layout,
     pub sock_dead: u32,
     pub sock_keepopen: u32,
-    /// Arguments of `inet_csk_accept`; `None` if it is no function here.
-    pub accept_args: Option<u32>,
+    pub arguments: Arguments,
+    /// References that a count of 0 in `struct file` stands for.
+    pub file_refs_bias: u32,
     /// `tcp_write_err` is a function of its own, not inlined.
     pub has_write_err: bool,
     /// The functions that trampolines are attached to, by their numbers.
     pub functions: Vec<(&'static str, u32)>,
+}
+
+/// How many arguments functions take; `None` for one that is no function of this kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arguments {
+    pub accept: Option<u32>,
+    pub recvmsg: Option<u32>,
+    pub sendmsg: Option<u32>,
+    pub connect: Option<u32>,
+    pub splice_read: Option<u32>,
+    pub sendpage: Option<u32>,
+    /// Of the function that takes a `struct socket`, which came before the other.
+    pub sock_getsockopt: Option<u32>,
+}
+
+impl Arguments {
+    fn of(btf: &Btf) -> Self {
+        Self {
+            accept: btf.arguments("inet_csk_accept"),
+            recvmsg: btf.arguments("tcp_recvmsg"),
+            sendmsg: btf.arguments("tcp_sendmsg"),
+            connect: btf.arguments("inet_stream_connect"),
+            splice_read: btf.arguments("tcp_splice_read"),
+            sendpage: btf.arguments("tcp_sendpage"),
+            sock_getsockopt: btf.arguments("sock_getsockopt"),
+        }
+    }
 }
 
 impl KernelTypes {
@@ -49,22 +91,50 @@ impl KernelTypes {
     pub fn apply(&self, config: &mut Config) {
         config.sock_dead = self.sock_dead;
         config.sock_keepopen = self.sock_keepopen;
-        config.accept_args = self.accept_args.unwrap_or(0);
+        let Arguments {
+            accept,
+            recvmsg,
+            sendmsg,
+            connect,
+            splice_read,
+            sendpage,
+            sock_getsockopt,
+        } = self.arguments;
+        // A function that is not there is not hooked.
+        config.accept_args = accept.unwrap_or(0);
+        config.recv_args = recvmsg.unwrap_or(0);
+        config.send_args = sendmsg.unwrap_or(0);
+        config.connect_args = connect.unwrap_or(0);
+        config.splice_args = splice_read.unwrap_or(0);
+        config.sendfile_args = sendpage.unwrap_or(0);
+        config.getsockopt_of_socket = u32::from(sock_getsockopt.is_some());
+        config.file_refs_bias = self.file_refs_bias;
     }
 
     fn from_btf(btf: &Btf) -> Result<Self, BtfError> {
+        let (file_refs, file_refs_bias) = file_refs(btf)?;
         Ok(Self {
-            layout: layout(btf)?,
+            layout: layout(btf, file_refs)?,
+            file_refs_bias,
             sock_dead: btf.enumerator("sock_flags", "SOCK_DEAD")?,
             sock_keepopen: btf.enumerator("sock_flags", "SOCK_KEEPOPEN")?,
-            accept_args: btf.arguments("inet_csk_accept"),
+            arguments: Arguments::of(btf),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
             functions: btf.functions(),
         })
     }
 }
 
-fn layout(btf: &Btf) -> Result<Layout, BtfError> {
+/// The count of references to a file, and how many a count of 0 stands for: since 6.13 it counts
+/// from 0 (include/linux/file_ref.h), before from 1.
+fn file_refs(btf: &Btf) -> Result<(Field, u32), BtfError> {
+    match btf.field("file", "f_ref.refcnt.counter") {
+        Ok(field) => Ok((field, 1)),
+        Err(_) => Ok((btf.field("file", "f_count.counter")?, 0)),
+    }
+}
+
+fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
     let sock = |path| btf.field("sock", path);
     let icsk = |path| btf.field("inet_connection_sock", path);
     let tcp = |path| btf.field("tcp_sock", path);
@@ -120,8 +190,22 @@ fn layout(btf: &Btf) -> Result<Layout, BtfError> {
         sk_ino: optional(sock("sk_ino"))?,
         socket_in_alloc: btf.field("socket_alloc", "socket")?,
         alloc_ino: btf.field("socket_alloc", "vfs_inode.i_ino")?,
+        socket_file: btf.field("socket", "file")?,
+        socket_sk: btf.field("socket", "sk")?,
+        file_refs,
+        file_inode: btf.field("file", "f_inode")?,
+        file_private_data: btf.field("file", "private_data")?,
+        inode_mode: btf.field("inode", "i_mode")?,
+        // Kernels without MPTCP have no subflows.
+        tcp_is_mptcp: optional(tcp("is_mptcp"))?,
+        icsk_ulp_data: icsk("icsk_ulp_data")?,
+        subflow_conn: optional(btf.field("mptcp_subflow_context", "conn"))?,
         task_group_leader: btf.field("task_struct", "group_leader")?,
         task_start_boottime: btf.field("task_struct", "start_boottime")?,
+        task_tgid: btf.field("task_struct", "tgid")?,
+        task_signal: btf.field("task_struct", "signal")?,
+        task_files: btf.field("task_struct", "files")?,
+        signal_live: btf.field("signal_struct", "live.counter")?,
         task_mm: btf.field("task_struct", "mm")?,
         task_comm: btf.field("task_struct", "comm")?,
         cgroup_parent_css: optional(btf.field("cgroup", "self.parent"))?,

@@ -8,9 +8,11 @@ mod error;
 mod fill;
 mod filters;
 mod functions;
+mod hooks;
 mod kallsyms;
 mod layout;
 mod log;
+mod memory;
 mod object;
 mod opened;
 mod preflight;
@@ -24,15 +26,15 @@ use aya::{
 use keepalive_ebpf::config::Config;
 use tokio::io::unix::AsyncFd;
 
-pub use error::HostError;
+pub use self::{error::HostError, hooks::Attached, memory::Memory};
 
 use self::{
-    attach::Programs, fill::Fill, functions::Functions, kallsyms::Search, layout::KernelTypes,
-    object::Shared, opened::Opened,
+    attach::Programs, fill::Fill, functions::Functions, hooks::Plan, kallsyms::Search,
+    layout::KernelTypes, memory::SharedEbpf, object::Shared, opened::Opened,
 };
 use crate::{
     event::{Attach, Hooks},
-    settings::{AttachChoice, TraceSettings},
+    settings::{AttachChoice, Scan, TraceSettings},
 };
 
 /// Records taken before the caller gets to act on them.
@@ -40,7 +42,8 @@ const BATCH: usize = 4096;
 
 /// The kernel half, attached. Dropping it detaches every hook.
 pub struct Source {
-    ebpf: Option<Ebpf>,
+    ebpf: SharedEbpf,
+    memory: Option<Memory>,
     ring: AsyncFd<RingBuf<MapData>>,
     drops: PerCpuArray<MapData, object::Drops>,
     /// Only where `--stats` asks for it.
@@ -57,25 +60,14 @@ pub struct Drained {
     pub emptied: bool,
 }
 
-/// How it is attached, for the first record.
-#[derive(Clone, Debug)]
-pub struct Attached {
-    pub attach: Attach,
-    /// Why this backend.
-    pub reason: String,
-    pub hooks: Hooks,
-    /// What cannot be seen, a sentence each.
-    pub missing: Vec<String>,
-    /// Jiffies per second, to read the records by.
-    pub hz: u32,
-}
-
 /// Counts the kernel half keeps of what it could not do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Records that found no room in the ring.
     pub lost: u64,
-    /// Sockets that found no room in the table.
+    /// Notices of changes among holders that found no room in the ring.
+    pub unheard: u64,
+    /// Sockets and processes that found no room in a table.
     pub untracked: u64,
 }
 
@@ -148,6 +140,11 @@ impl Source {
         })
     }
 
+    /// The kernel half's memory of processes; once.
+    pub fn take_memory(&mut self) -> Option<Memory> {
+        self.memory.take()
+    }
+
     /// Waits until the ring holds something, then hands records to `each` until it is empty or a
     /// batch is full: under a flood the caller must get to write, and to hear a signal.
     ///
@@ -175,17 +172,18 @@ impl Source {
         Ok(Drained { records, emptied })
     }
 
-    /// Detaches every hook, then hands over what the ring still holds, and says how many records.
-    pub fn finish(&mut self, each: impl FnMut(&[u8])) -> usize {
-        self.ebpf = None;
+    /// Detaches every hook, then hands over what the ring still holds.
+    pub fn finish(&mut self, each: impl FnMut(&[u8])) {
+        drop(self.ebpf.take());
         // Nothing is written any more, so this ends.
-        take(self.ring.get_mut(), usize::MAX, each)
+        take(self.ring.get_mut(), usize::MAX, each);
     }
 
     /// Runs of katrace's programs that the kernel skipped because the same program was already
     /// running on that CPU; `None` before 5.12, which does not count them. Only while attached.
     pub fn skipped(&self) -> Option<u64> {
         self.ebpf
+            .borrow()
             .as_ref()?
             .programs()
             .filter_map(|(_, program)| attach::skipped(program))
@@ -206,6 +204,7 @@ impl Source {
             .iter()
             .fold(Dropped::default(), |sum, Shared(cpu)| Dropped {
                 lost: sum.lost + cpu.lost(),
+                unheard: sum.unheard + cpu.unheard(),
                 untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
             }))
     }
@@ -261,78 +260,56 @@ impl Attempt<'_> {
         // other one: attaching a trampoline waits for whatever the kernel verifies meanwhile.
         let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
         let mut programs = Programs::of(&mut ebpf);
-        let mut timer_programs = programs.split_off("keepalive_");
-        thread::scope(|scope| {
-            let keepalive = scope.spawn(|| {
-                attach::keepalive(&mut timer_programs, attach, functions)?;
+        let mut others = programs.split_off(&["keepalive_", "noticed_"]);
+        let plan = Plan {
+            attach,
+            types,
+            functions,
+            write_err,
+            noticed: settings.events.noticed,
+        };
+        let calls = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                attach::keepalive(&mut others, attach, functions)?;
                 // No timer's function is 0, so until now the tracepoint found none to watch.
-                tell_address(address, &mut timer)
+                tell_address(address, &mut timer)?;
+                Ok(hooks::calls(&mut others, &plan))
             });
-            attached.hook(&mut programs, self)?;
-            keepalive.join().unwrap_or(Err(HostError::Thread))
+            attached.hook(&mut programs, &plan)?;
+            other.join().unwrap_or(Err(HostError::Thread))
         })?;
+        attached.watches(calls);
         attached.hooks.keepalive = Some(match attach {
             Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
             Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
         });
-        Ok(Opened { ebpf, attached })
+        let iterates = self.scan(&mut ebpf, &mut attached)?;
+        Ok(Opened {
+            ebpf,
+            attached,
+            iterates,
+        })
     }
 }
 
-impl Attached {
-    /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
-    fn hook(
-        &mut self,
-        programs: &mut Programs<'_>,
-        attempt: &Attempt<'_>,
-    ) -> Result<(), HostError> {
-        attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
-        self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
-        attach::raw_tracepoint(programs, "lifetime_set_state", "inet_sock_set_state")?;
-        attach::raw_tracepoint(programs, "lifetime_set_state_twin", "inet_sock_set_state")?;
-        self.hooks.connect = Some("sock:inet_sock_set_state".into());
-        attach::raw_tracepoint(programs, "death_set_state", "inet_sock_set_state")?;
-        self.hooks.death = Some("sock:inet_sock_set_state".into());
-        if attempt.write_err {
-            attach::write_err(programs, attempt.attach, attempt.functions)?;
-            self.hooks.death = Some("tcp_write_err, sock:inet_sock_set_state".into());
-        }
-        self.reset(attach::raw_tracepoint(
-            programs,
-            "reset_receive",
-            "tcp_receive_reset",
-        ));
-        let accept = match attempt.attach {
-            Attach::Fentry | Attach::Kprobe => attach::accept(programs, attempt.functions),
-            // For kernels that have none, and tested as it runs there.
-            Attach::Tracepoint => Err(HostError::NoTrampolines),
+impl Attempt<'_> {
+    /// Decides how descriptors are read; true for the kernel's own walk.
+    fn scan(&self, ebpf: &mut Ebpf, attached: &mut Attached) -> Result<bool, HostError> {
+        let load = match (self.settings.scan, self.attach) {
+            (Scan::Iter, _) => true,
+            (Scan::Proc, _) => false,
+            // For kernels that refuse tracing programs, and tested as it runs there.
+            (Scan::Auto, attach) => attach != Attach::Tracepoint,
         };
-        self.accept(accept, attempt.settings.verbose);
-        Ok(())
-    }
-
-    /// Optional: without it accepted sockets are found by the descriptor scan.
-    fn accept(&mut self, result: Result<(), HostError>, verbose: bool) {
-        match result {
-            Ok(()) => self.hooks.accept = Some("fexit inet_csk_accept".into()),
-            Err(error) => {
-                if verbose && let Some(log) = error.verifier_log() {
-                    eprintln!("katrace: {error}\n{log}");
-                }
-                self.missing.push(format!(
-                    "accept: {error}; accepted sockets are found by scanning descriptors"
-                ));
-            }
-        }
-    }
-
-    /// Optional: without it only resets go unseen.
-    fn reset(&mut self, result: Result<(), HostError>) {
-        match result {
-            Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
-            Err(error) => self.missing.push(format!("reset: {error}")),
-        }
+        let iterates = match (load, self.settings.scan) {
+            (false, _) => false,
+            (true, Scan::Iter) => memory::load_iterator(ebpf, self.functions).map(|()| true)?,
+            (true, Scan::Auto | Scan::Proc) => memory::load_iterator(ebpf, self.functions).is_ok(),
+        };
+        let way = if iterates { "iter/task_file" } else { "/proc" };
+        attached.hooks.holders = Some(way.into());
+        Ok(iterates)
     }
 }
 

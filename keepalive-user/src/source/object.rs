@@ -24,6 +24,8 @@ unsafe impl Pod for Shared<Layout> {}
 unsafe impl Pod for Shared<Config> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Drops> {}
+// SAFETY: as above.
+unsafe impl Pod for Shared<wire::Lineage> {}
 
 /// Creates the maps and sets the globals. Programs are loaded one by one, as they are attached.
 pub fn load(

@@ -1,6 +1,6 @@
 //! Between attaching and reading.
 
-use std::os::fd::AsRawFd;
+use std::{os::fd::AsRawFd, rc::Rc};
 
 use aya::{
     Ebpf,
@@ -8,13 +8,15 @@ use aya::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Attached, HostError, Source, fill::Fill, object};
+use super::{Attached, HostError, Memory, Source, fill::Fill, memory::SharedEbpf, object};
 use crate::settings::TraceSettings;
 
 /// Attached, and nobody reads yet.
 pub(super) struct Opened {
     pub ebpf: Ebpf,
     pub attached: Attached,
+    /// Descriptors are read by the kernel's own walk.
+    pub iterates: bool,
 }
 
 impl Opened {
@@ -30,8 +32,12 @@ impl Opened {
         // Where it cannot be had, `--stats` leaves it out.
         let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;
+        let shared = SharedEbpf::default();
+        let memory = Memory::take(&mut self.ebpf, Rc::clone(&shared), self.iterates)?;
+        shared.replace(Some(self.ebpf));
         Ok(Source {
-            ebpf: Some(self.ebpf),
+            ebpf: shared,
+            memory: Some(memory),
             ring,
             drops,
             fill,

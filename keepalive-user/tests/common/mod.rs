@@ -5,9 +5,10 @@
 use std::{env, fs, path::PathBuf, sync::Arc};
 
 use katrace::{
+    enrich::Deaths,
     event::{
-        Attach, Cause, Errno, Family, Holder, Hooks, Kind, Lost, Owner, OwnerFrom, Process, Ready,
-        Settings, Socket, SocketEvent, State, Time,
+        Attach, Call, Cause, Container, Details, Errno, Family, Holder, Hooks, Kind, Lost, Owner,
+        OwnerFrom, Place, Process, Ready, Runtime, Settings, Socket, SocketEvent, State, Time,
     },
     settings::Format,
     sinks::{Buffers, Screen, Sink},
@@ -25,6 +26,30 @@ pub fn process(pid: u32, comm: &str) -> Process {
     Process {
         pid,
         comm: comm.into(),
+        details: None,
+    }
+}
+
+/// A process of which everything is known.
+pub fn known(pid: u32, comm: &str) -> Process {
+    let id = "0123456789abcdef".repeat(4);
+    Process {
+        details: Some(Arc::new(Details {
+            ppid: 1,
+            uid: 999,
+            exe: Some("/usr/lib/postgresql/17/bin/postgres".into()),
+            cmdline: Some("postgres: walsender".into()),
+            place: Some(Place {
+                path: format!("/system.slice/docker-{id}.scope"),
+                container: Some(Container {
+                    id,
+                    runtime: Some(Runtime::Docker),
+                }),
+                pod: None,
+                unit: None,
+            }),
+        })),
+        ..process(pid, comm)
     }
 }
 
@@ -32,7 +57,7 @@ pub fn owner(pid: u32, comm: &str) -> Arc<Owner> {
     Arc::new(Owner {
         process: Some(process(pid, comm)),
         holders: vec![Holder {
-            process: process(pid, comm),
+            process: known(pid, comm),
             fd: Some(5),
         }],
         from: Some(OwnerFrom::Connect),
@@ -119,6 +144,16 @@ pub fn one_of_each() -> Vec<SocketEvent> {
             Kind::Reset {
                 errno: Errno(ECONNRESET),
                 after_probe: true,
+            },
+        ),
+        event(
+            7000,
+            Kind::Noticed {
+                errno: Errno(ETIMEDOUT),
+                call: Call::Recv,
+                process: process(4242, "postgres"),
+                tid: 4243,
+                delay_ms: 2_000.412_345,
             },
         ),
     ]
@@ -209,6 +244,10 @@ pub fn ready() -> Ready {
             connect: Some("fentry:tcp_connect".into()),
             accept: Some("fexit:inet_csk_accept".into()),
             destroy: None,
+            passed: Some("fentry:security_file_receive".into()),
+            process: Some("tp:sched_process_fork".into()),
+            noticed: Some("sock:sock_recv_length".into()),
+            holders: Some("iter/task_file".into()),
         },
         missing: vec!["owners of sockets accepted before katrace started".into()],
     }
@@ -226,6 +265,9 @@ pub fn summary(events: &[SocketEvent]) -> Summary {
     summary.skipped = Some(0);
     events.iter().for_each(|event| summary.event(event));
     summary.lost(lost().count);
+    let mut deaths = Deaths::default();
+    events.iter().for_each(|event| deaths.event(event));
+    summary.unnoticed(&deaths, time(48_000));
     summary.duration_ms = 20_000;
     summary
 }

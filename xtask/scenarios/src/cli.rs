@@ -34,7 +34,12 @@ pub enum Verb {
     Floor(bench::floor::Options),
     /// A process that owns sockets, ordered about over stdin
     #[command(hide = true)]
-    Actor { name: String },
+    Actor {
+        name: String,
+        /// A socket that it held before an exec; may be given again
+        #[arg(long, value_name = "FD")]
+        adopt: Vec<i32>,
+    },
 }
 
 #[derive(clap::Args)]

@@ -79,7 +79,7 @@ impl Story<'_> {
         tell("first probe after 2 s of silence, one each second, give up after 3.");
         tell("The database's host has just lost its power. Nobody says goodbye.");
         self.shown(&sock, "timeout", |_| true)?;
-        let errno = pool.errno()?;
+        let errno = pool.woken()?.errno;
         ensure!(
             errno == libc::ETIMEDOUT,
             "recv came back with errno {errno}"

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn begin(cli: Cli) -> Result<bool> {
     match cli.verb {
-        Verb::Actor { name } => actor::run(&name).map(|()| true),
+        Verb::Actor { name, adopt } => actor::run(&name, &adopt).map(|()| true),
         Verb::Bench(options) => bench::run(&options),
         Verb::Floor(options) => bench::floor::run(&options).map(|()| true),
         Verb::Demo { katrace } => demo::run(&katrace),

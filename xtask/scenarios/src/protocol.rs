@@ -1,6 +1,6 @@
 //! What the laboratory tells an actor to do and what it hears back, one JSON object a line.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct Keepalive {
 
 impl Keepalive {
     /// `SO_KEEPALIVE` with idle, interval and count, the notation `2/1/3` of the scenario list.
-    pub fn new(idle_s: u32, intvl_s: u32, cnt: u32) -> Self {
+    pub const fn new(idle_s: u32, intvl_s: u32, cnt: u32) -> Self {
         Self {
             on: true,
             idle_s: Some(idle_s),
@@ -80,7 +80,7 @@ pub enum Order {
     Fill {
         fd: i32,
     },
-    /// Answers `Done`, then sleeps in the call and answers again with its errno.
+    /// Answers `Done`, then sleeps in the call and answers again when it has come back.
     Sleep {
         fd: i32,
         how: Wait,
@@ -88,10 +88,55 @@ pub enum Order {
     Close {
         fd: i32,
     },
+    /// Begins to connect and answers at once.
+    BeginConnect {
+        fd: i32,
+        to: SocketAddr,
+    },
+    /// A copy of this process, which reads its orders from one path and answers to another.
+    Fork {
+        name: String,
+        birth: Birth,
+        orders: PathBuf,
+        answers: PathBuf,
+    },
+    /// This program anew in the same process, under another name, with all its sockets.
+    Exec {
+        name: String,
+    },
+    /// Sends the socket (`SCM_RIGHTS`) to whoever receives at this abstract unix address.
+    Pass {
+        fd: i32,
+        to: String,
+    },
+    /// Answers `Done` once it listens, then with the socket that came.
+    Receive {
+        at: String,
+    },
+    /// Makes the socket a fixed file of an io_uring and closes its descriptor.
+    HoldInUring {
+        fd: i32,
+    },
+    /// Copies a socket out of another process (`pidfd_getfd`).
+    Take {
+        pid: u32,
+        fd: i32,
+    },
     /// Opens `count` connections without keepalive, kept for [`Order::CrowdKeepalive`].
     Crowd {
         to: SocketAddr,
         count: usize,
+    },
+    /// Processes with so many sockets each, the first connected to this port, the next to the one
+    /// after it.
+    Many {
+        to: SocketAddr,
+        processes: u16,
+        sockets: usize,
+    },
+    /// Switches `SO_KEEPALIVE` of all sockets of [`Order::Many`].
+    ManyKeepalive {
+        on: bool,
     },
     /// Switches keepalive of the whole crowd on with these settings, or off, the sockets spread
     /// evenly over this time.
@@ -101,11 +146,37 @@ pub enum Order {
     },
 }
 
+/// How a process is to hear of the end of its connection.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
+    /// Blocked in the call.
     Recv,
+    Read,
+    Splice,
+    /// The same through io_uring.
+    UringRecv,
+    /// The call that follows once poll or epoll has reported something to read.
     Poll,
+    Epoll,
+    /// The call that follows once poll has reported an error.
+    Send,
+    Write,
+    Sendfile,
+    SoError,
+    /// `recv`, so long after poll has reported the error.
+    RecvAfter {
+        ms: u64,
+    },
+}
+
+/// What a new process is to have for itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Birth {
+    /// This pid, by `set_tid` of clone3.
+    pub pid: Option<u32>,
+    /// A pid and a mount namespace.
+    pub apart: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -117,10 +188,27 @@ pub enum Answer {
     Errno {
         errno: i32,
     },
+    /// The call that was slept in has come back.
+    Woken(Woken),
+    Forked {
+        pid: u32,
+    },
+    Many {
+        pids: Vec<u32>,
+    },
     /// The order could not be carried out at all.
     Failed {
         why: String,
     },
+}
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Woken {
+    /// What the call returned; 0 for none.
+    pub errno: i32,
+    /// From the report of poll or epoll to the return of the call; `None` where neither was asked.
+    pub after_ms: Option<f64>,
 }
 
 /// One socket as its owner sees it.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, thread, time::Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
-    lab::{Katrace, Start, Tracer, crowd::Crowd},
+    lab::{Katrace, Start, Tracer, crowd::Crowd, many::Many},
     report::Report,
     scenarios::{ALL, Kind, Prepare, Scenario},
 };
@@ -49,6 +49,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
             Err(error) => report.failed(backend, "attach", Instant::now(), &error),
         }
     }
+    many(plan, &working, &chosen, &report);
     let auto = Katrace {
         path: plan.path.clone(),
         backend: "auto".to_owned(),
@@ -67,6 +68,28 @@ pub fn run(plan: &Plan) -> Result<bool> {
         );
     }
     Ok(report.finish())
+}
+
+/// Beside so many processes every start of katrace is slow, so these come when nothing else does.
+fn many(plan: &Plan, backends: &[&str], chosen: &[&Scenario], report: &Report) {
+    let mut many = None;
+    for backend in backends {
+        let katrace = Katrace {
+            path: plan.path.clone(),
+            backend: (*backend).to_owned(),
+        };
+        for scenario in chosen {
+            if let Kind::Many(run) = scenario.kind {
+                report.judge(backend, scenario.name, || {
+                    let many = match &mut many {
+                        Some(many) => many,
+                        None => many.insert(Many::gather()?),
+                    };
+                    run(&katrace, many)
+                });
+            }
+        }
+    }
 }
 
 /// `Some(reason)` where this kernel refuses the backend.
@@ -190,6 +213,7 @@ fn adds_up(tracer: Tracer) -> Result<()> {
         ("stalled", "stalled"),
         ("timeouts", "timeout"),
         ("resets", "reset"),
+        ("noticed", "noticed"),
     ] {
         let said = summary[name]
             .as_u64()

@@ -7,7 +7,7 @@ use serde::{
 
 use super::Rfc3339;
 use crate::{
-    event::{Holder, Kind, SocketEvent},
+    event::{Holder, Kind, Runtime, SocketEvent},
     sinks::text::microseconds,
 };
 
@@ -21,7 +21,7 @@ impl Serialize for EventRecord<'_> {
             owner,
             kind,
         } = self.0;
-        let mut map = to.serialize_struct("event", 24)?;
+        let mut map = to.serialize_struct("event", 25)?;
         map.serialize_field("time", &Rfc3339(*time))?;
         map.serialize_field("event", kind.name())?;
         map.serialize_field("family", socket.family.name())?;
@@ -32,11 +32,9 @@ impl Serialize for EventRecord<'_> {
         map.serialize_field("state", socket.state.name())?;
         map.serialize_field("netns", &socket.netns)?;
         map.serialize_field("inode", &socket.inode)?;
-        map.serialize_field("pid", &owner.process.as_ref().map(|process| process.pid))?;
-        map.serialize_field(
-            "comm",
-            &owner.process.as_ref().map(|process| &*process.comm),
-        )?;
+        let process = self.0.process();
+        map.serialize_field("pid", &process.map(|process| process.pid))?;
+        map.serialize_field("comm", &process.map(|process| &*process.comm))?;
         map.serialize_field("owners", &Holders(&owner.holders))?;
         map.serialize_field("owner_from", &owner.from.map(|from| from.name()))?;
         map.serialize_field("keepidle_ms", &socket.settings.keepidle_ms)?;
@@ -81,6 +79,19 @@ fn kind_fields<M: SerializeStruct>(kind: &Kind, map: &mut M) -> Result<(), M::Er
             map.serialize_field("errno", &format_args!("{errno}"))?;
             map.serialize_field("after_probe", after_probe)
         }
+        Kind::Noticed {
+            errno,
+            call,
+            tid,
+            delay_ms,
+            // Stands for the socket's owner above.
+            process: _,
+        } => {
+            map.serialize_field("errno", &format_args!("{errno}"))?;
+            map.serialize_field("call", call.name())?;
+            map.serialize_field("tid", tid)?;
+            map.serialize_field("delay_ms", &microseconds(*delay_ms))
+        }
     }
 }
 
@@ -90,19 +101,48 @@ impl Serialize for Holders<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut list = to.serialize_seq(Some(self.0.len()))?;
         for holder in self.0 {
-            list.serialize_element(&HolderRecord {
-                pid: holder.process.pid,
-                comm: &holder.process.comm,
-                fd: holder.fd,
-            })?;
+            list.serialize_element(&HolderRecord(holder))?;
         }
         list.end()
     }
 }
 
+struct HolderRecord<'a>(&'a Holder);
+
+impl Serialize for HolderRecord<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Holder { process, fd } = self.0;
+        let details = process.details.as_deref();
+        let place = details.and_then(|details| details.place.as_ref());
+        let mut map = to.serialize_struct("holder", 11)?;
+        map.serialize_field("pid", &process.pid)?;
+        map.serialize_field("comm", &*process.comm)?;
+        map.serialize_field("fd", fd)?;
+        map.serialize_field("ppid", &details.map(|details| details.ppid))?;
+        map.serialize_field("uid", &details.map(|details| details.uid))?;
+        map.serialize_field("exe", &details.and_then(|details| details.exe.as_deref()))?;
+        map.serialize_field(
+            "cmdline",
+            &details.and_then(|details| details.cmdline.as_deref()),
+        )?;
+        map.serialize_field("cgroup", &place.map(|place| &place.path))?;
+        map.serialize_field(
+            "container",
+            &place
+                .and_then(|place| place.container.as_ref())
+                .map(|container| ContainerRecord {
+                    id: &container.id,
+                    runtime: container.runtime.map(Runtime::name),
+                }),
+        )?;
+        map.serialize_field("pod", &place.and_then(|place| place.pod.as_deref()))?;
+        map.serialize_field("unit", &place.and_then(|place| place.unit.as_deref()))?;
+        map.end()
+    }
+}
+
 #[derive(Serialize)]
-struct HolderRecord<'a> {
-    pid: u32,
-    comm: &'a str,
-    fd: Option<u32>,
+struct ContainerRecord<'a> {
+    id: &'a str,
+    runtime: Option<&'static str>,
 }

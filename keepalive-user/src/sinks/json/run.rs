@@ -8,7 +8,7 @@ use serde::{
 use super::Rfc3339;
 use crate::{
     event::{Hooks, Lost, Ready},
-    summary::{Counts, Summary},
+    summary::{Counts, Late, Summary},
 };
 
 pub(super) struct ReadyRecord<'a>(pub &'a Ready);
@@ -40,14 +40,22 @@ impl Serialize for HooksRecord<'_> {
             connect,
             accept,
             destroy,
+            passed,
+            process,
+            noticed,
+            holders,
         } = self.0;
-        let mut map = to.serialize_struct("hooks", 6)?;
+        let mut map = to.serialize_struct("hooks", 10)?;
         map.serialize_field("keepalive", keepalive)?;
         map.serialize_field("death", death)?;
         map.serialize_field("reset", reset)?;
         map.serialize_field("connect", connect)?;
         map.serialize_field("accept", accept)?;
         map.serialize_field("destroy", destroy)?;
+        map.serialize_field("passed", passed)?;
+        map.serialize_field("process", process)?;
+        map.serialize_field("noticed", noticed)?;
+        map.serialize_field("holders", holders)?;
         map.end()
     }
 }
@@ -76,18 +84,25 @@ impl Serialize for SummaryRecord<'_> {
             skipped,
             unknown_owner,
             duration_ms,
+            noticed,
+            unnoticed,
+            unnoticed_count,
+            unfollowed,
             others,
             ..
         } = self.0;
-        let mut map = to.serialize_struct("summary", 16)?;
+        let mut map = to.serialize_struct("summary", 19)?;
         map.serialize_field("event", "summary")?;
         map.serialize_field("probes", &total.probes)?;
         map.serialize_field("answered", &total.answered)?;
         map.serialize_field("stalled", &total.stalled)?;
         map.serialize_field("timeouts", &total.timeouts())?;
         map.serialize_field("resets", &total.resets)?;
-        // Not traced by this version: null rather than a zero that claims nobody noticed.
-        map.serialize_field("noticed", &None::<u64>)?;
+        // Null where it was not asked for, rather than a zero that claims nobody noticed.
+        map.serialize_field("noticed", noticed)?;
+        map.serialize_field("unnoticed", &LateRecords(unnoticed))?;
+        map.serialize_field("unnoticed_count", unnoticed_count)?;
+        map.serialize_field("unfollowed", unfollowed)?;
         map.serialize_field("lost", lost)?;
         map.serialize_field("unknown_owner", unknown_owner)?;
         map.serialize_field("undecodable", undecodable)?;
@@ -97,6 +112,36 @@ impl Serialize for SummaryRecord<'_> {
         map.serialize_field("timeouts_by_cause", &Causes(total))?;
         map.serialize_field("processes", &Processes(self.0))?;
         map.serialize_field("others", &Tally(others))?;
+        map.end()
+    }
+}
+
+struct LateRecords<'a>(&'a [Late]);
+
+impl Serialize for LateRecords<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(LateRecord))
+    }
+}
+
+struct LateRecord<'a>(&'a Late);
+
+impl Serialize for LateRecord<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Late { death, dead_ms } = self.0;
+        let process = death.owner.process.as_ref();
+        let mut map = to.serialize_struct("unnoticed", 12)?;
+        map.serialize_field("pid", &process.map(|process| process.pid))?;
+        map.serialize_field("comm", &process.map(|process| &*process.comm))?;
+        map.serialize_field("laddr", &death.socket.laddr)?;
+        map.serialize_field("lport", &death.socket.lport)?;
+        map.serialize_field("raddr", &death.socket.raddr)?;
+        map.serialize_field("rport", &death.socket.rport)?;
+        map.serialize_field("netns", &death.socket.netns)?;
+        map.serialize_field("inode", &death.socket.inode)?;
+        map.serialize_field("errno", &format_args!("{}", death.errno))?;
+        map.serialize_field("dead_ms", dead_ms)?;
+        map.serialize_field("closed", &death.closed)?;
         map.end()
     }
 }
@@ -134,7 +179,7 @@ struct ProcessRecord<'a> {
 
 impl Serialize for ProcessRecord<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("process", 8)?;
+        let mut map = to.serialize_struct("process", 9)?;
         map.serialize_field("pid", &self.pid)?;
         map.serialize_field("comm", self.comm)?;
         counts(self.counts, &mut map)?;
@@ -146,7 +191,7 @@ struct Tally<'a>(&'a Counts);
 
 impl Serialize for Tally<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("others", 6)?;
+        let mut map = to.serialize_struct("others", 7)?;
         counts(self.0, &mut map)?;
         map.end()
     }
@@ -158,5 +203,6 @@ fn counts<M: SerializeStruct>(counts: &Counts, map: &mut M) -> Result<(), M::Err
     map.serialize_field("stalled", &counts.stalled)?;
     map.serialize_field("timeouts", &counts.timeouts())?;
     map.serialize_field("resets", &counts.resets)?;
+    map.serialize_field("noticed", &counts.noticed)?;
     map.serialize_field("timeouts_by_cause", &Causes(counts))
 }

@@ -1,10 +1,13 @@
 //! The process that owns sockets: carries out orders from stdin, one at a time.
 
 mod crowd;
+mod many;
+mod process;
 mod socket;
+mod uring;
+mod wait;
 
 use std::{
-    ffi::CString,
     io::{self, BufRead, Write},
     os::fd::{AsRawFd, OwnedFd},
     time::Duration,
@@ -12,13 +15,22 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use crowd::Crowd;
-use nix::sys::prctl;
+use io_uring::IoUring;
+use many::Many;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::protocol::{Answer, Order};
 
-pub fn run(name: &str) -> Result<()> {
-    prctl::set_name(&CString::new(name)?).context("take the name")?;
+/// With sockets left over from before an exec, it says so once it is there.
+pub fn run(name: &str, adopted: &[i32]) -> Result<()> {
+    process::set_name(name)?;
+    // SAFETY: no handler is installed; the kernel is told to clear up after this one's children.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
     let mut sockets = Sockets::default();
+    if !adopted.is_empty() {
+        sockets.open = adopted.iter().map(|fd| process::owned(*fd)).collect();
+        say(&Answer::Done)?;
+    }
     for line in io::stdin().lock().lines() {
         let order = serde_json::from_str(&line?)?;
         let answer = sockets
@@ -42,6 +54,9 @@ fn say(answer: &Answer) -> Result<()> {
 struct Sockets {
     open: Vec<OwnedFd>,
     crowd: Crowd,
+    many: Option<Many>,
+    /// Each holds a socket; they only have to stay.
+    rings: Vec<IoUring>,
 }
 
 impl Sockets {
@@ -79,17 +94,69 @@ impl Sockets {
             }
             Order::Sleep { fd, how } => {
                 say(&Answer::Done)?;
-                Answer::Errno {
-                    errno: socket::sleep_in(self.find(fd)?, how)?,
-                }
+                Answer::Woken(wait::sleep_in(self.find(fd)?, how)?)
             }
             Order::Close { fd } => {
                 let at = self.position(fd)?;
                 self.open.swap_remove(at);
                 Answer::Done
             }
+            Order::BeginConnect { fd, to } => {
+                socket::begin_connect(self.find(fd)?, to)?;
+                Answer::Done
+            }
+            Order::Fork {
+                name,
+                birth,
+                orders,
+                answers,
+            } => match process::fork(birth)? {
+                Some(pid) => Answer::Forked { pid },
+                None => {
+                    // The loop that reads orders goes on in both, unless this one has no way to speak.
+                    if let Err(error) = process::begin(&name, &orders, &answers) {
+                        eprintln!("{name}: {error:#}");
+                        std::process::exit(1);
+                    }
+                    Answer::Done
+                }
+            },
+            Order::Exec { name } => {
+                process::exec(&name, &self.open)?;
+                Answer::Done
+            }
+            Order::Pass { fd, to } => {
+                process::pass(self.find(fd)?, &to)?;
+                Answer::Done
+            }
+            Order::Receive { at } => {
+                let inbox = process::Inbox::open(&at)?;
+                say(&Answer::Done)?;
+                self.keep(inbox.receive()?)?
+            }
+            Order::HoldInUring { fd } => {
+                let at = self.position(fd)?;
+                self.rings.push(uring::hold(self.open.swap_remove(at))?);
+                Answer::Done
+            }
+            Order::Take { pid, fd } => self.keep(process::take(pid, fd)?)?,
             Order::Crowd { to, count } => {
                 self.crowd = Crowd::open(to, count)?;
+                Answer::Done
+            }
+            Order::Many {
+                to,
+                processes,
+                sockets,
+            } => {
+                let many = self.many.insert(Many::open(to, processes, sockets)?);
+                Answer::Many {
+                    pids: many.pids.clone(),
+                }
+            }
+            Order::ManyKeepalive { on } => {
+                let many = self.many.as_mut().context("there are not many yet")?;
+                many.set_keepalive(on)?;
                 Answer::Done
             }
             Order::CrowdKeepalive { keepalive, over_ms } => {

@@ -10,13 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::stat::fstat,
-};
+use nix::sys::stat::fstat;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::protocol::{Keepalive, Opened, Wait};
+use crate::protocol::{Keepalive, Opened};
 
 pub fn create(v6: bool, from: Option<SocketAddr>, keepalive: Option<Keepalive>) -> Result<OwnedFd> {
     let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
@@ -42,6 +39,15 @@ pub fn connect(socket: &OwnedFd, to: SocketAddr) -> Result<Option<i32>> {
                 .raw_os_error()
                 .context("connect failed without an errno")?,
         )),
+    }
+}
+
+/// Returns while the connection is still to come about.
+pub fn begin_connect(socket: &OwnedFd, to: SocketAddr) -> Result<()> {
+    SockRef::from(socket).set_nonblocking(true)?;
+    match connect(socket, to)? {
+        Some(libc::EINPROGRESS) => Ok(()),
+        other => bail!("connect to {to} ended at once: {other:?}"),
     }
 }
 
@@ -154,17 +160,4 @@ fn tcp_info(socket: BorrowedFd) -> Result<libc::tcp_info> {
     }
     // SAFETY: integers only, all of them zeroed before the kernel wrote its part.
     Ok(unsafe { info.assume_init() })
-}
-
-/// The errno that ends the sleep, 0 for none.
-pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<i32> {
-    if let Wait::Poll = how {
-        let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        poll(&mut watched, PollTimeout::NONE)?;
-    }
-    let got = (&*SockRef::from(socket)).read(&mut [0; 64]);
-    Ok(got
-        .err()
-        .and_then(|error| error.raw_os_error())
-        .unwrap_or(0))
 }

@@ -1,9 +1,11 @@
 //! A process that owns sockets, as the laboratory holds it: orders in, answers out.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write, pipe},
     net::SocketAddr,
-    process::{Child, ChildStdin, Command, Stdio},
+    os::fd::AsRawFd,
+    path::PathBuf,
+    process::{Command, Stdio, id},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread::JoinHandle,
     time::Duration,
@@ -11,12 +13,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{Netns, time::in_guest};
-use crate::protocol::{Answer, Keepalive, Opened, Order, Wait};
+use super::{Netns, process::Process, time::in_guest};
+use crate::protocol::{Answer, Birth, Keepalive, Opened, Order, Wait, Woken};
 
 pub struct Actor {
-    child: Child,
-    orders: ChildStdin,
+    /// Ends before the thread that reads its answers is waited for.
+    process: Option<Process>,
+    pid: u32,
+    orders: Box<dyn Write + Send>,
     answers: Receiver<Result<Answer>>,
     reader: Option<JoinHandle<()>>,
     name: String,
@@ -47,9 +51,40 @@ impl Actor {
         })?;
         let orders = child.stdin.take().context("an actor without stdin")?;
         let stdout = child.stdout.take().context("an actor without stdout")?;
-        let (sender, answers) = channel();
+        Ok(Self::new(name, Process::Ours(child), orders, stdout))
+    }
+
+    /// A copy of this actor with all its sockets.
+    pub fn fork(&mut self, name: &str, birth: Birth) -> Result<Self> {
+        let (orders, into) = pipe()?;
+        let (from, answers) = pipe()?;
+        let ours = |fd: i32| PathBuf::from(format!("/proc/{}/fd/{fd}", id()));
+        let order = Order::Fork {
+            name: name.to_owned(),
+            birth,
+            orders: ours(orders.as_raw_fd()),
+            answers: ours(answers.as_raw_fd()),
+        };
+        let pid = match self.ask(&order)? {
+            Answer::Forked { pid } => pid,
+            other => bail!("{} answered {other:?} to {order:?}", self.name),
+        };
+        let copy = Self::new(name, Process::Copy(pid), into, from);
+        match copy.answer()? {
+            Answer::Done => Ok(copy),
+            other => bail!("{name} began with {other:?}"),
+        }
+    }
+
+    fn new(
+        name: &str,
+        process: Process,
+        orders: impl Write + Send + 'static,
+        answers: impl Read + Send + 'static,
+    ) -> Self {
+        let (sender, receiver) = channel();
         let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines() {
+            for line in BufReader::new(answers).lines() {
                 let answer = line.map_err(anyhow::Error::from).and_then(|line| {
                     serde_json::from_str(&line).with_context(|| format!("actor said {line:?}"))
                 });
@@ -58,17 +93,51 @@ impl Actor {
                 }
             }
         });
-        Ok(Self {
-            child,
-            orders,
-            answers,
+        Self {
+            pid: process.pid(),
+            process: Some(process),
+            orders: Box::new(orders),
+            answers: receiver,
             reader: Some(reader),
             name: name.to_owned(),
-        })
+        }
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// This program anew in the same process.
+    pub fn exec(&mut self, name: &str) -> Result<()> {
+        self.done(&Order::Exec {
+            name: name.to_owned(),
+        })?;
+        self.name = name.to_owned();
+        Ok(())
+    }
+
+    /// Receives a socket that another actor passes; its number here.
+    pub fn receive_from(&mut self, sender: &mut Self, sock: &Sock) -> Result<i32> {
+        let at = format!("katrace-inbox-{}", self.pid);
+        self.done(&Order::Receive { at: at.clone() })?;
+        sender.done(&Order::Pass {
+            fd: sock.fd,
+            to: at,
+        })?;
+        match self.answer()? {
+            Answer::Socket(opened) => Ok(opened.fd),
+            other => bail!("{} received {other:?}", self.name),
+        }
+    }
+
+    /// Copies a socket of another actor; its number here.
+    pub fn take(&mut self, sock: &Sock) -> Result<i32> {
+        let (pid, fd) = (sock.pid, sock.fd);
+        Ok(self.opened(&Order::Take { pid, fd })?.fd)
     }
 
     /// Opens a connection with these settings.
@@ -131,11 +200,19 @@ impl Actor {
         }
     }
 
-    /// The errno with which a call that was left running came back.
-    pub fn errno(&mut self) -> Result<i32> {
+    /// The errno with which a connect that was left running came back.
+    pub fn errno(&self) -> Result<i32> {
         match self.answer()? {
             Answer::Errno { errno } => Ok(errno),
             other => bail!("{} reports {other:?}, an errno was due", self.name),
+        }
+    }
+
+    /// How a sleep ended.
+    pub fn woken(&self) -> Result<Woken> {
+        match self.answer()? {
+            Answer::Woken(woken) => Ok(woken),
+            other => bail!("{} reports {other:?}, it was to sleep", self.name),
         }
     }
 
@@ -154,12 +231,12 @@ impl Actor {
         }
     }
 
-    fn ask(&mut self, order: &Order) -> Result<Answer> {
+    pub fn ask(&mut self, order: &Order) -> Result<Answer> {
         self.tell(order)?;
         self.answer()
     }
 
-    fn answer(&mut self) -> Result<Answer> {
+    fn answer(&self) -> Result<Answer> {
         let limit = Duration::from_secs(if in_guest() { 90 } else { 30 });
         match self.answers.recv_timeout(limit) {
             Ok(answer) => answer,
@@ -182,11 +259,21 @@ impl Actor {
     }
 }
 
+impl Sock {
+    /// The same socket in another process.
+    pub fn of(&self, holder: &Actor, fd: i32) -> Self {
+        Self {
+            pid: holder.pid,
+            comm: holder.name.clone(),
+            fd,
+            ..self.clone()
+        }
+    }
+}
+
 impl Drop for Actor {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.process.take());
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }

@@ -167,6 +167,25 @@ impl Tracer {
         self.child.id()
     }
 
+    /// The first record.
+    pub fn ready(&self) -> Result<Record> {
+        self.lock().records.first().cloned().context("no record")
+    }
+
+    /// Whether it has something in the kernel for this purpose.
+    pub fn hooks(&self, purpose: &str) -> Result<bool> {
+        Ok(!self.ready()?["hooks"][purpose].is_null())
+    }
+
+    /// Why this backend cannot see the errors that a call hands out, if it says that it cannot.
+    pub fn unseen(&self, call: &str) -> Result<Option<String>> {
+        let ready = self.ready()?;
+        let missing = ready["missing"].as_array().context("no list `missing`")?;
+        let mut sentences = missing.iter().filter_map(|sentence| sentence.as_str());
+        let found = sentences.find(|sentence| is_unseen(sentence, call));
+        Ok(found.map(|sentence| format!("{}: {sentence}", ready["attach"])))
+    }
+
     /// Every record so far.
     pub fn records(&self) -> Vec<Record> {
         self.lock().records.clone()
@@ -263,6 +282,14 @@ fn locked(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// `noticed: splice, getsockopt cannot be seen: …` names the call.
+fn is_unseen(sentence: &str, call: &str) -> bool {
+    sentence
+        .strip_prefix("noticed:")
+        .and_then(|text| text.split_once(" cannot be seen"))
+        .is_some_and(|(calls, _)| calls.split([',', ' ']).any(|word| word == call))
+}
+
 /// The first line that states a reason; the rest is advice or a verifier's log.
 fn reason(stderr: &str) -> String {
     let mut lines = stderr
@@ -270,4 +297,19 @@ fn reason(stderr: &str) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty());
     lines.next().unwrap_or("no reason given").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unseen;
+
+    #[test]
+    fn calls_that_cannot_be_seen() {
+        let sentence = "noticed: recv, send and splice cannot be seen: no trampolines";
+        for call in ["recv", "send", "splice"] {
+            assert!(is_unseen(sentence, call), "{call}");
+        }
+        assert!(!is_unseen(sentence, "connect"));
+        assert!(!is_unseen("reset: recv cannot be seen", "recv"));
+    }
 }

@@ -1,11 +1,13 @@
 //! What every event of a socket must say, and the shapes that several scenarios share.
 
+use std::{collections::BTreeSet, fs};
+
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    lab::{Record, Scene, Sock, scene::event_time, time::slack_ms},
+    lab::{Record, Scene, Sock, holders, scene::event_time, time::slack_ms},
     protocol::Keepalive,
 };
 
@@ -17,6 +19,8 @@ pub type Evidence = &'static [&'static str];
 pub const CONNECTED: Evidence = &["connect"];
 pub const ACCEPTED: Evidence = &["accept", "scan"];
 pub const SCANNED: Evidence = &["scan"];
+pub const INHERITED: Evidence = &["inherited"];
+pub const PASSED: Evidence = &["passed"];
 
 /// One field, compared exactly.
 pub fn field(event: &Value, name: &str, wanted: impl Into<Value>) -> Result<()> {
@@ -67,10 +71,13 @@ pub fn common(scene: &Scene, event: &Value, sock: &Sock, evidence: Evidence) -> 
     owner(event, sock, evidence)?;
     settings(event, sock.keepalive)?;
     // A peer that has yet to answer the first SYN was never heard.
-    if event["state"] == "SYN_SENT" {
-        field(event, "silence_ms", Value::Null)?;
-    } else {
-        number(event, "silence_ms")?;
+    match event["state"].as_str() {
+        Some("SYN_SENT") => field(event, "silence_ms", Value::Null)?,
+        // Dead already, and perhaps never connected.
+        Some("CLOSE") => {}
+        _ => {
+            number(event, "silence_ms")?;
+        }
     }
     let at = event_time(event)?;
     ensure!(
@@ -89,16 +96,76 @@ pub fn common(scene: &Scene, event: &Value, sock: &Sock, evidence: Evidence) -> 
 fn owner(event: &Value, sock: &Sock, evidence: Evidence) -> Result<()> {
     field(event, "pid", sock.pid)?;
     field(event, "comm", sock.comm.as_str())?;
-    let holder = json!({"pid": sock.pid, "comm": sock.comm, "fd": sock.fd});
-    let owners = event["owners"].as_array().context("`owners` is no list")?;
     ensure!(
-        owners.contains(&holder),
-        "`owners` lacks {holder} in {event}"
+        owners(event)?.iter().any(|owner| {
+            owner["pid"] == sock.pid && owner["comm"] == sock.comm && owner["fd"] == sock.fd
+        }),
+        "`owners` lacks {} ({}, descriptor {}) in {event}",
+        sock.pid,
+        sock.comm,
+        sock.fd
     );
     let from = event["owner_from"].as_str().unwrap_or("null");
     ensure!(
         evidence.contains(&from),
-        "`owner_from` is {from}, one of {evidence:?} was due"
+        "`owner_from` is {from}, one of {evidence:?} was due, in {event}"
+    );
+    Ok(())
+}
+
+fn owners(event: &Value) -> Result<&Vec<Value>> {
+    event["owners"].as_array().context("`owners` is no list")
+}
+
+/// `owners` are these processes with these descriptors, as /proc has it too, and each is described
+/// as /proc describes it.
+pub fn holders(event: &Value, sock: &Sock, wanted: &[(u32, i32)]) -> Result<()> {
+    let wanted: BTreeSet<_> = wanted
+        .iter()
+        .map(|(pid, fd)| (u64::from(*pid), *fd as u64))
+        .collect();
+    let held = holders::of(sock.inode)?;
+    ensure!(
+        held == wanted,
+        "/proc shows {held:?}, the scenario made {wanted:?}"
+    );
+    let owners = owners(event)?;
+    let told: BTreeSet<_> = owners
+        .iter()
+        .map(|owner| Ok((number(owner, "pid")?, number(owner, "fd")?)))
+        .collect::<Result<_>>()?;
+    ensure!(
+        told == held,
+        "`owners` are {told:?}, /proc shows {held:?}, in {event}"
+    );
+    ensure!(owners.len() == held.len(), "an owner twice in {event}");
+    owners.iter().try_for_each(described)
+}
+
+/// One of `owners`, while it lives.
+fn described(owner: &Value) -> Result<()> {
+    let proc = format!("/proc/{}", number(owner, "pid")?);
+    let status = fs::read_to_string(format!("{proc}/status"))?;
+    let of = |name: &str| -> Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let word = line.and_then(|line| line.split_whitespace().next());
+        Ok(word
+            .with_context(|| format!("no {name} in status"))?
+            .parse()?)
+    };
+    field(owner, "ppid", of("PPid:")?)?;
+    field(owner, "uid", of("Uid:")?)?;
+    let exe = fs::read_link(format!("{proc}/exe"))?;
+    field(owner, "exe", exe.to_string_lossy())?;
+    let cmdline = owner["cmdline"].to_string();
+    ensure!(cmdline.contains("actor"), "`cmdline` is {cmdline}");
+    let cgroup = fs::read_to_string(format!("{proc}/cgroup"))?;
+    let told = owner["cgroup"].as_str().unwrap_or("null");
+    ensure!(
+        cgroup
+            .lines()
+            .any(|line| line.ends_with(&format!(":{told}"))),
+        "`cgroup` is {told}, /proc says {cgroup}"
     );
     Ok(())
 }
@@ -146,7 +213,9 @@ pub fn dies(scene: &Scene, sock: &Sock, seconds: u64, death: &Death) -> Result<R
     let events = scene.events(sock);
     for event in &events {
         common(scene, event, sock, death.evidence)?;
-        field(event, "state", death.state)?;
+        // Who receives the error does so from a socket that is closed by then.
+        let dead = event["event"] == "noticed";
+        field(event, "state", if dead { "CLOSE" } else { death.state })?;
     }
     let deaths = events
         .iter()

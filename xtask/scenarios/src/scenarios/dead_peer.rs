@@ -116,7 +116,7 @@ impl Clients {
             three_probes_and_a_timeout(scene, sock, evidence)
                 .with_context(|| format!("socket of {}", sock.comm))?;
             if how.is_some() {
-                let errno = actor.errno()?;
+                let errno = actor.woken()?.errno;
                 ensure!(
                     errno == libc::ETIMEDOUT,
                     "{} woke with errno {errno}",

@@ -6,7 +6,10 @@ mod check;
 mod dead_peer;
 mod families;
 mod filters;
+mod holders;
 mod load;
+mod many;
+mod noticed;
 mod peers;
 mod process;
 mod quiet;
@@ -14,7 +17,7 @@ mod settings;
 
 use anyhow::Result;
 
-use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd};
+use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many};
 
 /// What a scenario left to do once katrace is ready.
 pub type Act = Box<dyn FnOnce(&Tracer) -> Result<()> + Send>;
@@ -32,6 +35,8 @@ pub enum Kind {
     Alone(fn(&Katrace) -> Result<()>),
     /// Alone, with the crowd of sockets.
     Load(fn(&Katrace, &mut Crowd) -> Result<()>),
+    /// Alone and after all backends' others, with the many processes.
+    Many(fn(&Katrace, &mut Many) -> Result<()>),
     /// Alone, once per kernel.
     Once(fn(&Katrace) -> Result<()>),
 }
@@ -124,6 +129,86 @@ pub const ALL: &[Scenario] = &[
         "settings from sysctl, then per socket",
     ),
     scenario(
+        "forked",
+        Kind::Shared(holders::forked),
+        "fork, then the parent closes: the child's",
+    ),
+    scenario(
+        "passed-then-exit",
+        Kind::Shared(holders::passed_by_one_that_exits),
+        "SCM_RIGHTS, then the sender exits: the receiver's",
+    ),
+    scenario(
+        "passed-then-close",
+        Kind::Shared(holders::passed_by_one_that_closes),
+        "SCM_RIGHTS, then the sender closes and lives on: the receiver's",
+    ),
+    scenario(
+        "taken",
+        Kind::Shared(holders::taken),
+        "pidfd_getfd, then the first holder closes: the taker's",
+    ),
+    scenario(
+        "exec",
+        Kind::Shared(holders::executed),
+        "exec after connect: the new name",
+    ),
+    scenario(
+        "preforked",
+        Kind::Shared(holders::preforked),
+        "a preforking server: eight holders, and the last to read is using it",
+    ),
+    scenario(
+        "pid-reused",
+        Kind::Shared(holders::pid_reused),
+        "a new process with the pid of the one that connected is not named",
+    ),
+    scenario(
+        "pid-reused-after-close",
+        Kind::Shared(holders::pid_reused_after_close),
+        "the same when nobody holds the socket: the last holder's name",
+    ),
+    scenario(
+        "own-namespaces",
+        Kind::Shared(holders::apart),
+        "a process in its own pid, mount and network namespaces: its pid on the host",
+    ),
+    scenario(
+        "held-in-io-uring",
+        Kind::Shared(holders::held_in_uring),
+        "a fixed file of io_uring without a descriptor: still the process that connected",
+    ),
+    scenario(
+        "noticed-in-the-call",
+        Kind::Shared(noticed::in_the_call),
+        "recv, read, splice and io_uring that wait for data",
+    ),
+    scenario(
+        "noticed-after-poll",
+        Kind::Shared(noticed::after_poll),
+        "poll then recv, epoll then read, poll then SO_ERROR",
+    ),
+    scenario(
+        "noticed-by-giving",
+        Kind::Shared(noticed::by_giving),
+        "send, write and sendfile on a dead connection",
+    ),
+    scenario(
+        "noticed-by-connecting",
+        Kind::Shared(noticed::by_connecting),
+        "connects that time out: a blocking one, and one that asks for SO_ERROR",
+    ),
+    scenario(
+        "noticed-late",
+        Kind::Shared(noticed::late),
+        "a recv two seconds after the death: delay_ms as the process measured it",
+    ),
+    scenario(
+        "unnoticed",
+        Kind::Beside(noticed::unnoticed),
+        "a process that never reads, and one that closes: the summary names them",
+    ),
+    scenario(
         "filters",
         Kind::Beside(filters::each_splits_the_mix),
         "each filter splits a mix",
@@ -142,6 +227,11 @@ pub const ALL: &[Scenario] = &[
         "sigterm-under-load",
         Kind::Load(load::sigterm),
         "summary, exit 0, no hook left behind",
+    ),
+    scenario(
+        "thousand-processes",
+        Kind::Many(many::all_attributed),
+        "a thousand processes with a hundred sockets each, older than katrace: each one's own",
     ),
     scenario(
         "start-to-ready",

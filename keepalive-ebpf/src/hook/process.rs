@@ -1,0 +1,65 @@
+//! Processes that hold sockets: their children, their names, their ends.
+//!
+//! `sched:sched_process_fork`, `task:task_rename` and `sched:sched_process_exit` (raw) run on every
+//! kernel and backend. Each looks one number up and returns unless the process has to do with a
+//! socket. `task_rename` covers exec and prctl alike, and carries the new name.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use keepalive_ebpf::wire::{Lineage, kind};
+
+use crate::{emit, family, record::Process};
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn process_fork(ctx: RawTracePointContext) -> i32 {
+    let parent = Process::of_task(ctx.arg(0));
+    let Some(interest) = family::interest(parent.tgid()) else {
+        return 0;
+    };
+    let child = Process(ctx.arg(1));
+    // A thread shares its process's descriptors.
+    if !child.is_leader() {
+        return 0;
+    }
+    let lineage = Lineage {
+        start_ns: child.start_ns(),
+        parent_start_ns: parent.start_ns(),
+        parent: parent.tgid(),
+        reserved: 0,
+    };
+    family::begins(child.tgid(), interest, &lineage);
+    if family::is_named(interest) {
+        emit::notice(kind::FORKED, child, parent.tgid(), child.comm());
+    }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "task_rename")]
+pub fn process_rename(ctx: RawTracePointContext) -> i32 {
+    let process = Process(ctx.arg(0));
+    if let Some(interest) = family::interest(process.tgid())
+        && family::is_named(interest)
+        // Threads may have names of their own.
+        && process.is_leader()
+    {
+        emit::notice(kind::RENAMED, process, 0, ctx.arg(1));
+    }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit(ctx: RawTracePointContext) -> i32 {
+    let task = Process(ctx.arg(0));
+    let Some(interest) = family::interest(task.tgid()) else {
+        return 0;
+    };
+    // Threads end one by one; their process ends with the last.
+    if task.lives() {
+        return 0;
+    }
+    family::ends(task.tgid());
+    if family::is_named(interest) {
+        let leader = Process::of_task(task.0);
+        emit::notice(kind::EXITED, leader, 0, leader.comm());
+    }
+    0
+}

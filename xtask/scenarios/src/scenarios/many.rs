@@ -1,0 +1,136 @@
+//! A thousand processes with a hundred sockets each, all older than katrace.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{Read, Seek},
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use nix::{
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        signal::{Signal, kill},
+    },
+    unistd::Pid,
+};
+use serde::Deserialize;
+
+use crate::lab::{
+    Counters, Katrace,
+    many::{Many, PORT, PROCESSES, SOCKETS},
+    output,
+    time::{deadline, wait_until},
+};
+
+/// Room for every probe, so that the machine's speed decides nothing.
+const RING: &str = "67108864";
+
+/// What is looked at of a line; the rest of a hundred thousand lines is not even kept.
+#[derive(Deserialize)]
+struct Line<'a> {
+    event: &'a str,
+    pid: Option<u32>,
+    comm: Option<&'a str>,
+    #[serde(default)]
+    owners: Vec<Holder>,
+    owner_from: Option<&'a str>,
+    lport: Option<u16>,
+    rport: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct Holder {
+    pid: u32,
+    fd: Option<u32>,
+}
+
+pub fn all_attributed(katrace: &Katrace, many: &mut Many) -> Result<()> {
+    let all = SOCKETS * usize::from(PROCESSES);
+    let netns = many.pair.ours.inode.to_string();
+    let mut lines = File::from(memfd_create("events", MFdFlags::MFD_CLOEXEC)?);
+    let began = Instant::now();
+    let mut child = katrace
+        .command([
+            "-o",
+            "json",
+            "-N",
+            &netns,
+            "-e",
+            "probe",
+            "--ring-size",
+            RING,
+        ])
+        .stdout(lines.try_clone()?)
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let complaints = output::read_all(child.stderr.take());
+    let ready = wait_until(deadline(10), || {
+        lines.metadata().is_ok_and(|file| file.len() > 0)
+    });
+    let ready_after = began.elapsed();
+    let base = Counters::of(&many.pair.ours)?;
+    let mut probes = 0;
+    if ready {
+        many.begin()?;
+        let began = Instant::now();
+        wait_until(deadline(20), || {
+            let now = Counters::of(&many.pair.ours);
+            probes = now.map_or(0, |now| now.since(base).keepalive as usize);
+            probes >= all
+        });
+        many.end()?;
+        println!(
+            "  {probes} probes in {:.1} s",
+            began.elapsed().as_secs_f32()
+        );
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
+    let status = output::ended(&mut child, 20);
+    let complaints = output::joined(complaints)?;
+    ensure!(ready, "katrace was not ready in time\n{complaints}");
+    let status = status.context("katrace did not end")?;
+    ensure!(
+        status.success(),
+        "katrace ended with {status}\n{complaints}"
+    );
+    ensure!(probes == all, "{probes} probes of {all} sockets");
+    let took = began.elapsed();
+    lines.rewind()?;
+    let mut text = String::new();
+    lines.read_to_string(&mut text)?;
+    let shown = each_by_its_process(&text, &many.pids)?;
+    ensure!(shown == all, "{shown} sockets shown of {all}");
+    println!(
+        "  {all} sockets of {PROCESSES} processes: ready after {} ms, all attributed after {:.1} s",
+        ready_after.as_millis(),
+        took.as_secs_f32()
+    );
+    Ok(())
+}
+
+/// How many different sockets were shown, each with the one process that holds it.
+fn each_by_its_process(text: &str, pids: &[u32]) -> Result<usize> {
+    let mut shown = BTreeSet::new();
+    for text in text.lines() {
+        let line: Line = serde_json::from_str(text).with_context(|| text.to_owned())?;
+        if line.event != "probe" {
+            ensure!(line.event != "lost", "records were lost: {text}");
+            continue;
+        }
+        let (lport, rport) = line.lport.zip(line.rport).context("no ports")?;
+        let number = usize::from(rport - PORT);
+        let pid = *pids.get(number).context("a port of no process")?;
+        ensure!(
+            line.pid == Some(pid)
+                && line.comm == Some(&format!("kat-many-{number}"))
+                && line.owner_from == Some("scan")
+                && matches!(line.owners[..], [Holder { pid: held, fd: Some(_) }] if held == pid),
+            "the socket of {pid} is shown as {text}"
+        );
+        ensure!(shown.insert((lport, rport)), "a socket twice: {text}");
+    }
+    Ok(shown.len())
+}
