@@ -20,16 +20,20 @@ pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
     for sockets in bench.plan.rates {
         let mut load = Load::open(*sockets)?;
         let mut run = |tool| watch(bench, &mut load, tool, 1, bench.plan.window);
-        steps.push(Step {
+        let step = Step {
             asked: *sockets,
             nothing: run(Tool::Nothing)?.context("nothing can always be had")?,
             katrace: run(KATRACE)?.context("no katrace to measure")?,
             bpftrace: run(BPFTRACE)?,
-        });
-    }
-    for step in &steps {
+        };
         table.note(step.text());
         table.note(step.katrace.account.clone());
+        let saturated = step.saturated();
+        steps.push(step);
+        // More would only be asked for, not sent.
+        if saturated {
+            break;
+        }
     }
     let best = |rates: &mut dyn Iterator<Item = f64>| vec![rates.fold(0.0, f64::max)];
     let whole = steps.iter().filter(|step| step.katrace.lost == 0);
