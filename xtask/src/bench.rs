@@ -13,8 +13,8 @@ use crate::{kernels, toolchain};
 /// The kernel that the table is about.
 const KERNEL: &str = "6.12";
 const CPUS: u32 = 2;
-/// What a line of progress begins with: both outputs of the guest's command come over one console.
-const PROGRESS: &str = "bench: ";
+/// What lines of progress and of failure begin with: both outputs of the guest's command come over one console.
+const ASIDE: [&str; 2] = ["bench: ", "katrace-scenarios: "];
 
 #[derive(clap::Args, Debug)]
 pub struct Options {
@@ -81,7 +81,7 @@ pub fn in_guest(
     };
     let mut any = false;
     let code = vm::execute(&options.size.machine(), &kernel, &payload, &mut |line| {
-        if line.starts_with(PROGRESS) {
+        if ASIDE.iter().any(|aside| line.starts_with(aside)) {
             eprintln!("{line}");
         } else {
             any |= !line.is_empty();

@@ -107,6 +107,8 @@ pub struct Used {
     pub cpu: Duration,
     /// Time and runs of its programs.
     pub programs: Cost,
+    /// Runs that the kernel skipped because another was going on.
+    pub skipped: u64,
     /// The most memory that was ever resident, in bytes.
     pub peak: u64,
 }
@@ -172,6 +174,7 @@ impl Subject {
         Ok(Used {
             cpu: clock.now().context("read a process's clock")?.into(),
             programs: programs::cost(self.pid())?,
+            skipped: programs::skipped(self.pid())?,
             peak: peak(self.pid())?,
         })
     }

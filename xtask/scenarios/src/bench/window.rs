@@ -24,6 +24,7 @@ pub struct Sample {
     /// Of the tool's programs.
     pub kernel_ns: u64,
     pub runs: u64,
+    pub skipped: u64,
     /// User and system time of its process.
     pub cpu_ns: u64,
     /// Bytes ever resident at most.
@@ -90,6 +91,7 @@ impl Sample {
     pub fn add(&mut self, before: Used, after: Used) {
         self.kernel_ns = after.programs.ns - before.programs.ns;
         self.runs = after.programs.runs - before.programs.runs;
+        self.skipped = after.skipped - before.skipped;
         self.cpu_ns = (after.cpu - before.cpu).as_nanos() as u64;
         self.peak = after.peak;
     }
@@ -131,9 +133,11 @@ impl Sample {
                 };
                 ensure!(
                     events + self.lost == due,
-                    "kernel {} probes, {due} of them for katrace, which counted {events} + {} lost",
+                    "kernel {} probes, {due} of them for katrace, which counted {events} + {} lost; \
+                     {} runs of its programs skipped by the kernel",
                     self.probes,
-                    self.lost
+                    self.lost,
+                    self.skipped
                 );
             }
         }
