@@ -18,6 +18,7 @@ pub mod sinks;
 pub mod snapshot;
 mod sockets;
 mod source;
+mod stats;
 pub mod summary;
 mod trace;
 

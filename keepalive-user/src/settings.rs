@@ -22,6 +22,8 @@ pub struct TraceSettings {
     pub attach: AttachChoice,
     /// Show the kernel half's own log.
     pub verbose: bool,
+    /// Say on stderr what katrace itself costs.
+    pub stats: bool,
     /// How descriptors are read.
     pub scan: Scan,
     /// Size of the ring buffer in bytes: a power of two, at least one page.

@@ -19,7 +19,8 @@ use crate::{
     output::Output,
     settings::{Events, Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
-    source::Source,
+    source::{Drained, Source},
+    stats::Stats,
     summary::Summary,
 };
 
@@ -67,9 +68,9 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
             }
             () = at(pipeline.wait_until) => pipeline.retry(),
             () = at(pipeline.loss_check) => pipeline.check_loss(&source)?,
+            () = at(pipeline.stats.as_ref().map(Stats::due)) => pipeline.tell_stats(&source)?,
             drained = source.drain(|bytes| pipeline.take(bytes)) => {
-                drained?;
-                pipeline.after_batch(&source)?;
+                pipeline.after_batch(drained?, &source)?;
             }
         }
         tokio::select! {
@@ -81,6 +82,9 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     }
 
     pipeline.summary.skipped = source.skipped();
+    if let Some(stats) = &mut pipeline.stats {
+        stats.read(&source);
+    }
     source.finish(|bytes| pipeline.take(bytes));
     pipeline.flush();
     pipeline.finish(&source)?;
@@ -170,6 +174,8 @@ struct Pipeline {
     wait_until: Option<Instant>,
     loss_check: Option<Instant>,
     began: Instant,
+    /// Only where `--stats` asks for it.
+    stats: Option<Stats>,
 }
 
 impl Pipeline {
@@ -190,6 +196,7 @@ impl Pipeline {
             wait_until: None,
             loss_check: None,
             began: Instant::now(),
+            stats: settings.stats.then(Stats::begin),
         }
     }
 
@@ -226,10 +233,17 @@ impl Pipeline {
                     self.in_turn(Later::Ended(inode));
                 }
             }
-            Ok(Item::Event(decoded)) => self.in_turn(Later::Event(decoded)),
-            Ok(Item::Received(received)) => self.in_turn(Later::Received(received)),
+            Ok(Item::Event(decoded)) => self.event(Later::Event(decoded)),
+            Ok(Item::Received(received)) => self.event(Later::Received(received)),
             Err(_) => self.summary.undecodable(1),
         }
+    }
+
+    fn event(&mut self, item: Later) {
+        if let Some(stats) = &mut self.stats {
+            stats.event();
+        }
+        self.in_turn(item);
     }
 
     fn in_turn(&mut self, item: Later) {
@@ -296,7 +310,10 @@ impl Pipeline {
         }
     }
 
-    fn after_batch(&mut self, source: &Source) -> Result<(), Error> {
+    fn after_batch(&mut self, drained: Drained, source: &Source) -> Result<(), Error> {
+        if let Some(stats) = &mut self.stats {
+            stats.took(drained);
+        }
         if self.waiting.len() > WAITING {
             self.flush();
         }
@@ -346,8 +363,22 @@ impl Pipeline {
         }
     }
 
+    /// What katrace itself has cost since it last said so.
+    fn tell_stats(&mut self, source: &Source) -> Result<(), Error> {
+        self.check_loss(source)?;
+        if let Some(stats) = &mut self.stats {
+            let line = stats.line(source, self.summary.lost);
+            self.buffers.err.extend_from_slice(line.as_bytes());
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, source: &Source) -> Result<(), Error> {
         self.check_loss(source)?;
+        if let Some(stats) = &mut self.stats {
+            let line = stats.last(self.summary.lost);
+            self.buffers.err.extend_from_slice(line.as_bytes());
+        }
         if self.events.noticed {
             self.summary.unnoticed(&self.deaths, self.clock.time());
         }

@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::build::{self, Profile};
+use crate::initramfs::Payload;
 use crate::vm::{self, Machine};
-use crate::{host, kernels, test};
+use crate::{bench, host, kernels, test};
 
 /// Builds, boots, tests and shows katrace.
 ///
@@ -50,6 +51,12 @@ enum Task {
         #[command(flatten)]
         machine: MachineOptions,
     },
+    /// What tracing costs: the table of docs/performance.md, measured in a guest with 2 CPUs
+    #[command(after_help = "Examples:\n  \
+        cargo xtask bench                     about three minutes\n  \
+        cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \
+        cargo xtask bench -o json > bench.json")]
+    Bench(bench::Options),
     /// Boot a stock kernel with katrace in it: a shell, or run COMMAND and power off
     #[command(after_help = "Examples:\n  \
         cargo xtask vm                                        a shell on 6.12 (leave with `poweroff -f`)\n  \
@@ -133,6 +140,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         } else {
             ExitCode::FAILURE
         }),
+        Task::Bench(options) => Ok(ExitCode::from(bench::run(&options)?)),
         Task::Vm {
             kernel,
             modules,
@@ -150,11 +158,16 @@ fn boot(
 ) -> Result<ExitCode> {
     let kernel = kernels::named(kernel, modules.as_deref())?;
     let binaries = build::all(Profile::Static)?;
+    let payload = Payload {
+        binaries: &binaries,
+        command,
+        bench: None,
+    };
     if command.is_empty() {
-        vm::shell(machine, &kernel, &binaries)?;
+        vm::shell(machine, &kernel, &payload)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let code = vm::execute(machine, &kernel, &binaries, command, &mut |line| {
+    let code = vm::execute(machine, &kernel, &payload, &mut |line| {
         println!("{line}");
     })?;
     Ok(ExitCode::from(code))

@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds both halves of katrace, and boots, tests and shows them.
 
 mod apt;
+mod bench;
 mod build;
 mod cache;
 mod cli;

@@ -85,7 +85,7 @@ fn virtualises(processor: &str) -> bool {
 }
 
 fn fetch(dir: &Path) -> Result<()> {
-    Archive::backports()?.fetch_with_dependencies(PACKAGE, dir)?;
+    Archive::backports()?.fetch_with_dependencies(&[PACKAGE], dir)?;
     let found = Qemu::private(dir).major()?;
     if found < MINIMUM {
         bail!("the archive's {PACKAGE} is version {found}");

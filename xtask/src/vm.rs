@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::build::Binaries;
+use crate::initramfs::{self, Payload};
 use crate::kernels::Kernel;
+use crate::proc;
 use crate::qemu::{self, Qemu};
-use crate::{initramfs, proc};
 
 /// What the guest's first process prints last, before the command's exit code.
 const VERDICT: &str = "katrace-vm: exit ";
@@ -32,15 +32,14 @@ pub struct Machine {
     pub timeout: Duration,
 }
 
-/// Runs `command` in a guest; every line of its output goes to `sink`. Returns the command's exit code.
+/// Runs the payload's command in a guest; every line of its output goes to `sink`. Returns the command's exit code.
 pub fn execute(
     machine: &Machine,
     kernel: &Kernel,
-    binaries: &Binaries,
-    command: &[String],
+    payload: &Payload,
     sink: &mut dyn FnMut(&str),
 ) -> Result<u8> {
-    let initramfs = Initramfs::create(kernel, binaries, command)?;
+    let initramfs = Initramfs::create(kernel, payload)?;
     let mut qemu = prepare(machine, kernel, &initramfs.path())?;
     qemu.args(["-chardev", "stdio,id=console,signal=off"])
         .args(["-serial", "chardev:console"])
@@ -72,8 +71,8 @@ pub fn execute(
 }
 
 /// A shell in a guest, on this terminal.
-pub fn shell(machine: &Machine, kernel: &Kernel, binaries: &Binaries) -> Result<()> {
-    let initramfs = Initramfs::create(kernel, binaries, &[])?;
+pub fn shell(machine: &Machine, kernel: &Kernel, payload: &Payload) -> Result<()> {
+    let initramfs = Initramfs::create(kernel, payload)?;
     let mut qemu = prepare(machine, kernel, &initramfs.path())?;
     qemu.args(["-serial", "mon:stdio"]);
     proc::run(&mut qemu, "running the guest")
@@ -181,8 +180,8 @@ fn complaints(guest: &mut Child) -> String {
 struct Initramfs(File);
 
 impl Initramfs {
-    fn create(kernel: &Kernel, binaries: &Binaries, command: &[String]) -> Result<Self> {
-        let archive = initramfs::assemble(kernel, binaries, command)?;
+    fn create(kernel: &Kernel, payload: &Payload) -> Result<Self> {
+        let archive = initramfs::assemble(kernel, payload)?;
         // Not closed on exec: QEMU opens it by its number.
         let descriptor = memfd_create("initramfs", MemfdFlags::empty())
             .context("cannot create a file in memory")?;

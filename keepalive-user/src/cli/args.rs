@@ -17,6 +17,7 @@ Examples:
   katrace -e timeout -a 10.0.0.0/8     deaths only, with either end in a network
   katrace -o json -d 5m > events.json  five minutes, one JSON object a line
   katrace sockets                      every socket's settings, once
+  katrace --stats > /dev/null          what tracing costs here
 
 Exit codes:
   0  done, also after Ctrl-C, SIGTERM or a closed pipe
@@ -100,6 +101,10 @@ pub(super) struct TraceArgs {
     /// Show the kernel half's log on stderr
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Say on stderr what katrace itself costs, every 5 s and at the end
+    #[arg(long)]
+    pub stats: bool,
 
     #[command(flatten)]
     pub filters: FilterArgs,

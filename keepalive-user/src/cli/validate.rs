@@ -41,6 +41,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
         attach: attach(&args.attach)?,
         scan: scan(&args.scan)?,
         verbose: args.verbose,
+        stats: args.stats,
         ring_bytes: value(
             "--ring-size",
             &args.ring_size,

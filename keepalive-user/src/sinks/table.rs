@@ -7,7 +7,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 use super::{
     sanitize::Escaped,
@@ -28,6 +28,8 @@ const WIDE: usize = 140;
 /// Where the ends start, `port→peer:port` and with both addresses; they grow to the longest seen,
 /// so that later lines align.
 const ENDS: (usize, usize) = (21, 37);
+/// Between the ends.
+const ARROW: &str = "→";
 
 /// The table with its column widths, which only grow.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Table {
     process: String,
     ends: String,
     sentence: String,
+    /// The second of the last line, and how it reads.
+    second: Option<(i128, String)>,
 }
 
 impl Table {
@@ -55,6 +59,7 @@ impl Table {
             process: String::new(),
             ends: String::new(),
             sentence: String::new(),
+            second: None,
         }
     }
 
@@ -94,7 +99,9 @@ impl Table {
         }
         self.ends.clear();
         write_ends(&mut self.ends, socket, self.wide).map_err(io::Error::other)?;
-        let (process, ends) = (self.process.width(), self.ends.width());
+        // One character of it is no ASCII: the arrow, a column wide.
+        let ends = self.ends.len() + 1 - ARROW.len();
+        let process = width(&self.process);
         let grown = process > self.process_width || ends > self.ends_width;
         self.process_width = self.process_width.max(process);
         self.ends_width = self.ends_width.max(ends);
@@ -112,7 +119,7 @@ impl Table {
             self.sentence.clear();
             sentence::write(&mut self.sentence, socket, &event.kind, brevity)
                 .map_err(io::Error::other)?;
-            if self.sentence.width() <= room {
+            if width(&self.sentence) <= room {
                 break;
             }
         }
@@ -159,16 +166,27 @@ impl Table {
         }
         self.below_header = self.below_header.map(|lines| lines + 1);
         let style = self.style(style);
-        let clock = self.screen.zone.to_datetime(calendar(time)).time();
+        let clock = self.clock(time);
         write!(
             out,
-            "{:02}:{:02}:{:02} {style}{word}{style:#}{:pad$} ",
-            clock.hour(),
-            clock.minute(),
-            clock.second(),
+            "{clock} {style}{word}{style:#}{:pad$} ",
             "",
             pad = EVENT.saturating_sub(word.len()),
         )
+    }
+
+    /// The time of day, worked out once for all lines of a second.
+    fn clock(&mut self, time: Time) -> &str {
+        let second = time.0.div_euclid(1_000_000_000);
+        let known = self.second.take().filter(|(known, _)| *known == second);
+        let zone = &self.screen.zone;
+        let (_, text) = self.second.insert(known.unwrap_or_else(|| {
+            let clock = zone.to_datetime(calendar(time)).time();
+            let (hour, minute) = (clock.hour(), clock.minute());
+            let text = format!("{hour:02}:{minute:02}:{:02}", clock.second());
+            (second, text)
+        }));
+        text
     }
 
     fn style(&self, style: Style) -> Style {
@@ -185,7 +203,7 @@ pub(super) fn process(to: &mut String, comm: &str, pid: u32, limit: usize) {
     // Writing to a String cannot fail.
     let _ = write!(to, "{}", Escaped(comm));
     let room = limit.saturating_sub(1 + pid.checked_ilog10().unwrap_or(0) as usize + 1);
-    if to.width() > room {
+    if width(to) > room {
         let mut used = 1;
         let cut = to.char_indices().find_map(|(at, c)| {
             used += c.width().unwrap_or(0);
@@ -203,9 +221,18 @@ fn write_ends(to: &mut String, socket: &Socket, wide: bool) -> fmt::Result {
         SocketAddr::new(socket.raddr, socket.rport),
     ];
     if wide {
-        write!(to, "{}→{}", ends[0], ends[1])
+        write!(to, "{}{ARROW}{}", ends[0], ends[1])
     } else {
-        write!(to, "{}→{}", socket.lport, ends[1])
+        write!(to, "{}{ARROW}{}", socket.lport, ends[1])
+    }
+}
+
+/// Columns of a text without controls. Nearly all is ASCII, which needs no tables.
+fn width(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
     }
 }
 

@@ -3,15 +3,14 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, AsRawFd},
-    sync::OnceLock,
 };
 
 use aya::{
-    Btf, BtfError, Ebpf, Endianness,
+    Ebpf,
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 
-use super::error::HostError;
+use super::{error::HostError, functions::Functions};
 use crate::event::Attach;
 
 /// The function whose expiries are watched.
@@ -30,29 +29,6 @@ impl<'a> Programs<'a> {
     pub fn split_off(&mut self, prefixes: &[&str]) -> Self {
         let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
         Self(self.0.extract_if(|name, _| is_wanted(name)).collect())
-    }
-}
-
-/// The kernel's functions by their numbers in BTF, read when first needed, by whoever needs them.
-pub struct Functions<'a> {
-    bytes: &'a [u8],
-    read: OnceLock<Result<Btf, BtfError>>,
-}
-
-impl<'a> Functions<'a> {
-    pub const fn of(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            read: OnceLock::new(),
-        }
-    }
-
-    /// What aya loads trampolines by.
-    pub fn read(&self) -> Result<&Btf, HostError> {
-        self.read
-            .get_or_init(|| Btf::parse(self.bytes, Endianness::default()))
-            .as_ref()
-            .map_err(|error| HostError::TrampolineBtf(error.to_string()))
     }
 }
 

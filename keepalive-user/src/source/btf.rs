@@ -5,13 +5,13 @@
 //! itself.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs::File,
+    io::{self, Read},
     ops::Deref,
 };
 
 use keepalive_ebpf::layout::Field;
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 /// Where the kernel offers its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -27,15 +27,15 @@ pub enum BtfError {
     Missing(String),
 }
 
-const MAGIC: u16 = 0xeb9f;
+pub(super) const MAGIC: u16 = 0xeb9f;
 /// `struct btf_type` without what follows it.
-const TYPE_LEN: usize = 12;
+pub(super) const TYPE_LEN: usize = 12;
 const MEMBER_LEN: usize = 12;
 /// `struct btf_header`.
-const HEADER_LEN: usize = 24;
+pub(super) const HEADER_LEN: usize = 24;
 
 /// Kinds of `enum` BTF_KIND_* (include/uapi/linux/btf.h).
-mod kind {
+pub(super) mod kind {
     pub const INT: u32 = 1;
     pub const PTR: u32 = 2;
     pub const ARRAY: u32 = 3;
@@ -56,10 +56,11 @@ mod kind {
 }
 
 /// The file's bytes: mapped where the kernel allows that (6.16 and later), read elsewhere, which
-/// takes a system call for each of some fifteen hundred pages.
+/// takes a system call for each of some fifteen hundred pages. Read into memory of its own, since
+/// the allocator would keep for later what is needed only now.
 pub enum Data {
     Mapped(Mmap),
-    Read(Vec<u8>),
+    Read(MmapMut),
 }
 
 impl Data {
@@ -69,9 +70,16 @@ impl Data {
         // private mapping: the kernel refuses a shared one.
         match unsafe { MmapOptions::new().map_copy_read_only(&file) } {
             Ok(mapped) => Ok(Self::Mapped(mapped)),
-            Err(_) => fs::read(VMLINUX).map(Self::Read),
+            Err(_) => read(file).map(Self::Read),
         }
     }
+}
+
+fn read(mut file: File) -> io::Result<MmapMut> {
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut memory = MmapMut::map_anon(size)?;
+    file.read_exact(&mut memory)?;
+    Ok(memory)
 }
 
 impl Deref for Data {
@@ -262,44 +270,13 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         (info.kind == kind::FUNC_PROTO).then_some(info.len as u32)
     }
 
-    /// The same types by number, of which only the wanted functions are told: all that attaching
-    /// to a function by its BTF number needs, in a fraction of the time the whole takes to parse.
-    pub fn functions_only(&self) -> Vec<u8> {
-        let functions = || {
-            self.wanted
-                .iter()
-                .filter(|(w, id)| w.kind() == kind::FUNC && *id != 0)
-        };
-        let last = functions().map(|(_, id)| *id).max().unwrap_or(0) as usize;
-        // A pointer to void is the shortest type there is.
-        let filler = [0, kind::PTR << 24, 0];
-        let mut words: Vec<u32> = filler.iter().copied().cycle().take(3 * last).collect();
-        let mut strings = vec![0u8];
-        for (wanted, id) in functions() {
-            let at = 3 * (*id as usize - 1);
-            words[at] = strings.len() as u32;
-            words[at + 1] = kind::FUNC << 24;
-            strings.extend_from_slice(wanted.name().as_bytes());
-            strings.push(0);
-        }
-
-        let types_len = 4 * words.len() as u32;
-        let mut data = Vec::with_capacity(HEADER_LEN + types_len as usize + strings.len());
-        data.extend_from_slice(&MAGIC.to_ne_bytes());
-        // Version 1, no flags.
-        data.extend_from_slice(&[1, 0]);
-        for word in [
-            HEADER_LEN as u32,
-            0,
-            types_len,
-            types_len,
-            strings.len() as u32,
-        ] {
-            data.extend_from_slice(&word.to_ne_bytes());
-        }
-        data.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-        data.extend_from_slice(&strings);
-        data
+    /// The wanted functions that this kernel has, with their numbers.
+    pub fn functions(&self) -> Vec<(&'static str, u32)> {
+        let found = self.wanted.iter().filter(|(_, id)| *id != 0);
+        found
+            .filter(|(wanted, _)| wanted.kind() == kind::FUNC)
+            .map(|(wanted, id)| (wanted.name(), *id))
+            .collect()
     }
 
     fn id(&self, wanted: Wanted) -> Option<u32> {
@@ -468,20 +445,6 @@ mod tests {
             error.to_string(),
             "the kernel's BTF has no sk_nothing in struct sock"
         );
-    }
-
-    #[test]
-    fn functions_keep_their_numbers() {
-        let btf = kernel();
-        let id = btf.id(Wanted::Func("tcp_keepalive_timer")).unwrap();
-        let aya = aya::Btf::parse(&btf.functions_only(), aya::Endianness::default()).unwrap();
-        let kind = aya_obj::btf::BtfKind::Func;
-        assert_eq!(
-            aya.id_by_type_name_kind("tcp_keepalive_timer", kind)
-                .unwrap(),
-            id
-        );
-        assert!(aya.id_by_type_name_kind("no_such_function", kind).is_err());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Which hook serves which purpose, and what is said where a kernel has none.
 
 use super::{
-    attach::{self, Functions, Programs, Trampoline},
+    attach::{self, Programs, Trampoline},
     error::HostError,
+    functions::Functions,
     layout::KernelTypes,
 };
 use crate::event::{Attach, Hooks};

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use aya::{
-    Btf, Ebpf, Endianness,
+    Ebpf,
     programs::{Iter, Program, ProgramError, links::LinkError},
 };
 use keepalive_ebpf::config::Config;
@@ -11,6 +11,7 @@ use keepalive_ebpf::config::Config;
 use super::{
     error::HostError,
     filters,
+    functions::Functions,
     layout::KernelTypes,
     object::{self, Room},
     preflight,
@@ -59,10 +60,9 @@ impl SocketIterator {
         };
         let mut ebpf = object::load(room, &types, &config, false)?;
         filters::fill(filters, &mut ebpf)?;
-        let functions = Btf::parse(&types.functions, Endianness::default())
-            .map_err(|error| HostError::TrampolineBtf(error.to_string()))?;
+        let functions = Functions::of(&types.functions);
         program(&mut ebpf)?
-            .load("tcp", &functions)
+            .load("tcp", functions.read()?)
             .map_err(failed("loading"))?;
         Ok(Self {
             ebpf,

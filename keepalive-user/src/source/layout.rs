@@ -57,8 +57,8 @@ pub struct KernelTypes {
     pub has_write_err: bool,
     /// Why sockets cannot be iterated over here, if they cannot.
     pub no_iterator: Option<String>,
-    /// BTF of the functions that trampolines are attached to.
-    pub functions: Vec<u8>,
+    /// The functions that trampolines are attached to, by their numbers.
+    pub functions: Vec<(&'static str, u32)>,
 }
 
 impl KernelTypes {
@@ -88,7 +88,7 @@ impl KernelTypes {
             has_sendpage: btf.arguments("tcp_sendpage").is_some(),
             has_write_err: btf.arguments("tcp_write_err").is_some(),
             no_iterator: no_iterator(btf),
-            functions: btf.functions_only(),
+            functions: btf.functions(),
         })
     }
 }

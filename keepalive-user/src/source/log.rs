@@ -26,7 +26,7 @@ impl Log for Stderr {
 /// Follows the log until the program ends.
 pub fn start(ebpf: &mut Ebpf) -> Result<(), HostError> {
     let logger = EbpfLogger::init_with_logger(ebpf, &STDERR).map_err(HostError::Log)?;
-    let mut logger = super::watch(logger, "watching the kernel half's log")?;
+    let mut logger = super::opened::watch(logger, "watching the kernel half's log")?;
     tokio::spawn(async move {
         while let Ok(mut ready) = logger.readable_mut().await {
             ready.get_inner_mut().flush();

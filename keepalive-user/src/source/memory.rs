@@ -10,7 +10,7 @@ use aya::{
 };
 use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor, Lineage};
 
-use super::{attach::Functions, error::HostError, object};
+use super::{error::HostError, functions::Functions, object};
 
 /// The value that says that user space named the process.
 const NAMED: u32 = 2;

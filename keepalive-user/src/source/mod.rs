@@ -5,7 +5,9 @@
 mod attach;
 pub mod btf;
 mod error;
+mod fill;
 mod filters;
+mod functions;
 mod hooks;
 mod iterate;
 mod kallsyms;
@@ -13,28 +15,25 @@ mod layout;
 mod log;
 mod memory;
 mod object;
+mod opened;
 pub mod preflight;
 
-use std::{os::fd::AsRawFd, rc::Rc, thread};
+use std::thread;
 
 use aya::{
     Ebpf,
     maps::{Array, MapData, PerCpuArray, RingBuf},
 };
 use keepalive_ebpf::config::{Config, TRACKED_SOCKETS};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 
 pub use self::{
     error::HostError, hooks::Attached, iterate::SocketIterator, kallsyms::names_of, memory::Memory,
 };
 
 use self::{
-    attach::{Functions, Programs},
-    hooks::Plan,
-    kallsyms::Search,
-    layout::KernelTypes,
-    memory::SharedEbpf,
-    object::Shared,
+    attach::Programs, fill::Fill, functions::Functions, hooks::Plan, kallsyms::Search,
+    layout::KernelTypes, memory::SharedEbpf, object::Shared, opened::Opened,
 };
 use crate::{
     event::{Attach, Hooks},
@@ -50,7 +49,18 @@ pub struct Source {
     memory: Option<Memory>,
     ring: AsyncFd<RingBuf<MapData>>,
     drops: PerCpuArray<MapData, object::Drops>,
+    /// Only where `--stats` asks for it.
+    fill: Option<Fill>,
+    ring_bytes: u32,
     pub attached: Attached,
+}
+
+/// One reading of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    pub records: usize,
+    /// The ring was seen empty; otherwise the batch was full and there may be more.
+    pub emptied: bool,
 }
 
 /// Counts the kernel half keeps of what it could not do.
@@ -88,7 +98,7 @@ impl Source {
             AttachChoice::Only(attach) => std::slice::from_ref(attach),
         };
         let mut refused: Vec<(Attach, HostError)> = Vec::new();
-        let source = thread::scope(|scope| {
+        let opened = thread::scope(|scope| {
             if candidates != [Attach::Tracepoint] {
                 scope.spawn(|| functions.read());
             }
@@ -107,15 +117,16 @@ impl Source {
                     result = attempt.open(&mut address);
                 }
                 match result {
-                    Ok(source) => return Some(source),
+                    Ok(opened) => return Some(opened),
                     Err(error) => refused.push((*attach, error)),
                 }
             }
             None
         });
-        if let Some(mut source) = source {
-            source.attached.reason = reason(settings.attach, &refused);
-            return Ok(source);
+        // Megabytes, and the ring is about to take some: both at once would be the most ever used.
+        drop(functions);
+        if let Some(opened) = opened {
+            return opened.watch(settings, reason(settings.attach, &refused));
         }
         if refused.len() == 1
             && let Some((_, only)) = refused.pop()
@@ -143,7 +154,7 @@ impl Source {
     /// # Errors
     ///
     /// The ring's descriptor can no longer be waited for.
-    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<(), HostError> {
+    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<Drained, HostError> {
         let mut ready = self
             .ring
             .readable_mut()
@@ -152,11 +163,16 @@ impl Source {
                 operation: "waiting for the ring",
                 source,
             })?;
-        if take(ready.get_inner_mut(), BATCH, each) {
+        if let Some(fill) = &mut self.fill {
+            fill.look();
+        }
+        let records = take(ready.get_inner_mut(), BATCH, each);
+        let emptied = records < BATCH;
+        if emptied {
             // After the ring was seen empty: what came since makes it ready again.
             ready.clear_ready();
         }
-        Ok(())
+        Ok(Drained { records, emptied })
     }
 
     /// Detaches every hook, then hands over what the ring still holds.
@@ -209,7 +225,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Loads and attaches everything this way, or nothing.
-    fn open(&self, address: &mut Option<Search>) -> Result<Source, HostError> {
+    fn open(&self, address: &mut Option<Search>) -> Result<Opened, HostError> {
         let Self {
             attach,
             settings,
@@ -276,21 +292,11 @@ impl Attempt<'_> {
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
             Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
         });
-
         let iterates = self.scan(&mut ebpf, &mut attached)?;
-
-        let ring = object::take::<RingBuf<MapData>>(&mut ebpf, "EVENTS")?;
-        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut ebpf, "DROPS")?;
-        let ring = watch(ring, "watching the ring")?;
-        let shared = SharedEbpf::default();
-        let memory = Memory::take(&mut ebpf, Rc::clone(&shared), iterates)?;
-        shared.replace(Some(ebpf));
-        Ok(Source {
-            ebpf: shared,
-            memory: Some(memory),
-            ring,
-            drops,
+        Ok(Opened {
+            ebpf,
             attached,
+            iterates,
         })
     }
 }
@@ -325,27 +331,15 @@ fn tell_address(search: Option<Search>, map: &mut Array<MapData, u64>) -> Result
         })
 }
 
-/// Puts a ring's descriptor under tokio's eye.
-fn watch<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, HostError> {
-    // SAFETY: the descriptor belongs to `ring`, which moves into the result and is never replaced
-    // there, so it stays open for as long as it is registered.
-    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| {
-        HostError::Io {
-            operation,
-            source: error.into(),
-        }
-    })
-}
-
-/// Hands over at most `most` records; true if the ring was seen empty.
-fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> bool {
-    for _ in 0..most {
+/// Hands over at most `most` records and counts them; fewer means that the ring was seen empty.
+fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
+    for taken in 0..most {
         match ring.next() {
             Some(record) => each(&record),
-            None => return true,
+            None => return taken,
         }
     }
-    false
+    most
 }
 
 fn reason(choice: AttachChoice, refused: &[(Attach, HostError)]) -> String {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bench;
+
 #[derive(Parser)]
 #[command(
     name = "katrace-scenarios",
@@ -25,6 +27,11 @@ pub enum Verb {
         #[arg(long, value_name = "PATH")]
         katrace: PathBuf,
     },
+    /// What tracing costs, beside what people use today, as one table
+    Bench(bench::Options),
+    /// Records that say nothing, sent and thrown away
+    #[command(hide = true)]
+    Floor(bench::floor::Options),
     /// A process that owns sockets, ordered about over stdin
     #[command(hide = true)]
     Actor {

@@ -1,6 +1,7 @@
 //! The scenarios that katrace must pass, the demo, and the init of the guests that run them.
 
 mod actor;
+mod bench;
 mod cli;
 mod demo;
 mod init;
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
 fn begin(cli: Cli) -> Result<bool> {
     match cli.verb {
         Verb::Actor { name, adopt } => actor::run(&name, &adopt).map(|()| true),
+        Verb::Bench(options) => bench::run(&options),
+        Verb::Floor(options) => bench::floor::run(&options).map(|()| true),
         Verb::Demo { katrace } => demo::run(&katrace),
         Verb::Run(options) if options.list => {
             for scenario in scenarios::ALL {

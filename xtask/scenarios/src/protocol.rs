@@ -142,9 +142,11 @@ pub enum Order {
     ManyKeepalive {
         on: bool,
     },
-    /// Switches keepalive of the whole crowd on with these settings, or off.
+    /// Switches keepalive of the whole crowd on with these settings, or off, the sockets spread
+    /// evenly over this time.
     CrowdKeepalive {
         keepalive: Option<Keepalive>,
+        over_ms: u64,
     },
 }
 

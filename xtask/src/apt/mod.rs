@@ -132,8 +132,8 @@ impl Archive {
         unpack_all(&debs, tree)
     }
 
-    /// Downloads a package of this suite with whatever the machine lacks for it, and unpacks all into `tree`.
-    pub fn fetch_with_dependencies(&self, package: &str, tree: &Path) -> Result<()> {
+    /// Downloads packages of this suite with whatever they need beyond what is installed, and unpacks all into `tree`.
+    pub fn fetch_with_dependencies(&self, packages: &[&str], tree: &Path) -> Result<()> {
         let debs = tree.with_added_extension("debs");
         create(&debs.join("partial"))?;
         let mut install = self.tool("apt-get");
@@ -141,8 +141,9 @@ impl Archive {
             .arg("-o")
             .arg(format!("Dir::Cache::archives={}", debs.display()))
             .args(["--yes", "--download-only", "--no-install-recommends"])
-            .args(["--target-release", &self.suite, "install", package]);
-        let what = format!("fetching {package} and its libraries");
+            .args(["--target-release", &self.suite, "install"])
+            .args(packages);
+        let what = format!("fetching {} and the libraries", packages.join(", "));
         proc::capture(&mut install, &what)?;
         unpack_all(&debs, tree)
     }

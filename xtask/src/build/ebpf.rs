@@ -11,6 +11,8 @@ use crate::{proc, progress, workspace};
 
 const PACKAGE: &str = "keepalive-ebpf";
 const BINARY: &str = "katrace-ebpf";
+/// What the bench compares with; katrace does not carry it.
+const FLOOR: &str = "katrace-floor";
 
 /// The BPF virtual machine runs in the byte order of its host.
 const TARGET: &str = if cfg!(target_endian = "big") {
@@ -24,14 +26,21 @@ const FLAGS: [&str; 4] = ["-C", "debuginfo=2", "-C", "link-arg=--btf"];
 
 /// Builds the object and returns its path, which changes only when its content does.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
+    object(toolchain, BINARY, "building the kernel half")
+}
+
+/// Builds the programs that the bench takes for the least possible cost.
+pub fn floor(toolchain: &Toolchain) -> Result<PathBuf> {
+    object(toolchain, FLOOR, "building the bench's floor")
+}
+
+fn object(toolchain: &Toolchain, binary: &str, what: &str) -> Result<PathBuf> {
     let target = workspace::target_dir()?;
     let mut cargo = cargo("build", toolchain, &target.join("bpf"));
-    cargo.arg("--quiet");
-    progress::step("building the kernel half", || {
-        proc::run(&mut cargo, "building the kernel half")
-    })?;
-    let built = target.join("bpf").join(TARGET).join("release").join(BINARY);
-    let object = target.join("katrace-ebpf.o");
+    cargo.args(["--quiet", "--bin", binary]);
+    progress::step(what, || proc::run(&mut cargo, what))?;
+    let built = target.join("bpf").join(TARGET).join("release").join(binary);
+    let object = target.join(binary).with_extension("o");
     copy_if_changed(&built, &object)?;
     Ok(object)
 }
@@ -40,7 +49,7 @@ pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
 pub fn lint(toolchain: &Toolchain) -> Result<()> {
     let target = workspace::target_dir()?.join("bpf");
     let mut cargo = cargo("clippy", toolchain, &target);
-    cargo.args(["--quiet", "--", "-D", "warnings"]);
+    cargo.args(["--quiet", "--bins", "--", "-D", "warnings"]);
     proc::run(&mut cargo, "clippy over the kernel half")
 }
 
@@ -51,7 +60,7 @@ fn cargo(subcommand: &str, toolchain: &Toolchain, target: &Path) -> Command {
     );
     let mut cargo = workspace::cargo(subcommand);
     cargo
-        .args(["--package", PACKAGE, "--bin", BINARY, "--release"])
+        .args(["--package", PACKAGE, "--release"])
         .args(["--target", TARGET, "-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(target)

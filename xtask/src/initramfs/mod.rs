@@ -2,11 +2,13 @@
 
 mod busybox;
 mod cpio;
+mod tools;
 
 pub use busybox::ensure as ensure_busybox;
+pub use tools::ensure as ensure_tools;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -32,8 +34,32 @@ const DIRECTORIES: [&str; 14] = [
     "var/tmp",
 ];
 
-/// The archive that boots `kernel` and runs `command`; without one the guest offers a shell.
-pub fn assemble(kernel: &Kernel, binaries: &Binaries, command: &[String]) -> Result<Vec<u8>> {
+/// What a guest carries beside its kernel.
+pub struct Payload<'a> {
+    pub binaries: &'a Binaries,
+    /// What it runs; a shell when empty.
+    pub command: &'a [String],
+    pub bench: Option<&'a BenchKit>,
+}
+
+/// What the bench needs in the guest.
+pub struct BenchKit {
+    /// Object with the programs of least cost.
+    pub floor: PathBuf,
+    /// Tree of the distribution's tools.
+    pub tools: PathBuf,
+}
+
+/// Where the guest finds [`BenchKit::floor`].
+pub const FLOOR: &str = "etc/katrace/floor.o";
+
+/// The archive that boots `kernel` with all that.
+pub fn assemble(kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
+    let Payload {
+        binaries,
+        command,
+        bench,
+    } = payload;
     let mut archive = Writer::default();
     for name in DIRECTORIES {
         archive.directory(name);
@@ -47,6 +73,12 @@ pub fn assemble(kernel: &Kernel, binaries: &Binaries, command: &[String]) -> Res
     add_modules(&mut archive, kernel)?;
     if !command.is_empty() {
         archive.file("etc/katrace/command", 0o644, &lines(command));
+    }
+    if let Some(kit) = bench {
+        let floor =
+            fs::read(&kit.floor).with_context(|| format!("cannot read {}", kit.floor.display()))?;
+        archive.file(FLOOR, 0o644, &floor);
+        tools::add(&mut archive, &kit.tools)?;
     }
     Ok(archive.finish())
 }

@@ -1,5 +1,6 @@
 //! Everything that CI checks: style, lints, unit tests, then the scenarios on the host and in every guest.
 
+mod bench;
 mod place;
 mod tally;
 
@@ -45,6 +46,14 @@ pub struct Options {
     no_checks: bool,
 }
 
+impl Options {
+    /// The bench runs with everything else; whoever narrows the tests means scenarios or checks.
+    fn includes_bench(&self) -> bool {
+        let narrowed = self.quick || self.host_only || !self.kernel.is_empty();
+        !narrowed && self.scenario.is_none() && self.attach.is_none()
+    }
+}
+
 fn parse_series(name: &str) -> Result<&'static Series> {
     kernels::series(name).ok_or_else(|| anyhow!("the kernels are 5.10, 6.1, 6.12 and newest"))
 }
@@ -65,7 +74,8 @@ pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
 
 fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
     let places = places(options);
-    let downloads = prefetch(&places, options);
+    let bench = options.includes_bench();
+    let downloads = prefetch(&places, options, bench);
     let toolchain = timed("toolchain", toolchain::ensure)?;
     if !options.no_checks {
         timed("format", check_format)?;
@@ -82,7 +92,11 @@ fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
         let joined = downloads.join();
         joined.unwrap_or_else(|_| Err(anyhow!("the downloads' thread ended early")))
     })?;
-    Ok(scenarios(&places, options, machine, &binaries))
+    let mut tally = scenarios(&places, options, machine, &binaries);
+    if bench {
+        tally.add(&bench::run(&toolchain, &binaries));
+    }
+    Ok(tally)
 }
 
 fn places(options: &Options) -> Vec<Place> {
@@ -109,7 +123,7 @@ impl Options {
 }
 
 /// Gets what the scenarios need while the compiler is busy with the rest.
-fn prefetch(places: &[Place], options: &Options) -> thread::JoinHandle<Result<()>> {
+fn prefetch(places: &[Place], options: &Options, bench: bool) -> thread::JoinHandle<Result<()>> {
     let wants_programs =
         places.iter().any(|p| matches!(p, Place::Host)) && options.wants_programs();
     let guests: Vec<&'static Series> = places
@@ -130,6 +144,9 @@ fn prefetch(places: &[Place], options: &Options) -> thread::JoinHandle<Result<()
         initramfs::ensure_busybox()?;
         for series in guests {
             kernels::fetch(series)?;
+        }
+        if bench {
+            initramfs::ensure_tools()?;
         }
         Ok(())
     })

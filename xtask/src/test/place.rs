@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::Options;
 use super::tally::{Line, Tally};
 use crate::build::Binaries;
+use crate::initramfs::Payload;
 use crate::kernels::{self, Series};
 use crate::vm::{self, Machine};
 use crate::{host, proc, programs};
@@ -132,7 +133,12 @@ fn in_guest(
     let kernel = kernels::fetch(series)?;
     let mut command = vec!["katrace-scenarios".to_owned()];
     command.extend(arguments("/bin/katrace", options));
-    vm::execute(machine, &kernel, binaries, &command, sink)
+    let payload = Payload {
+        binaries,
+        command: &command,
+        bench: None,
+    };
+    vm::execute(machine, &kernel, &payload, sink)
 }
 
 fn arguments(katrace: &str, options: &Options) -> Vec<String> {

@@ -6,6 +6,7 @@ mod run;
 
 use std::io::{self, Write};
 
+use memchr::memchr;
 use serde::{Serialize, Serializer};
 
 use super::{sanitize::is_harmful, timestamp::calendar};
@@ -51,44 +52,40 @@ impl Json {
     }
 
     pub(super) fn write(&self, record: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
-        let writer = Harmless(out);
+        let start = out.len();
         if self.pretty {
-            record.serialize(&mut serde_json::Serializer::pretty(writer))?;
+            record.serialize(&mut serde_json::Serializer::pretty(&mut *out))?;
         } else {
-            record.serialize(&mut serde_json::Serializer::new(writer))?;
+            record.serialize(&mut serde_json::Serializer::new(&mut *out))?;
+        }
+        // Looked through once, not at each of the hundred small pieces that serde_json writes.
+        let written = &out[start..];
+        if !written.is_ascii() || memchr(DELETE, written).is_some() {
+            let record = out.split_off(start);
+            harmless(&String::from_utf8_lossy(&record), out)?;
         }
         out.push(b'\n');
         Ok(())
     }
 }
 
-/// Escapes as `\uXXXX` what serde_json lets through but a terminal should not see raw. JSON's own
-/// syntax is plain ASCII, so whatever is escaped here stood inside a string.
-struct Harmless<'a>(&'a mut Vec<u8>);
+/// The one control character that serde_json leaves as it is.
+const DELETE: u8 = 0x7f;
 
-impl Write for Harmless<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.iter().all(|byte| byte.is_ascii() && *byte != 0x7f) {
-            self.0.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
-        // serde_json hands over whole strings between escapes, so this is always UTF-8.
-        for c in String::from_utf8_lossy(bytes).chars() {
-            if is_harmful(c) {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(self.0, "\\u{unit:04x}")?;
-                }
-            } else {
-                self.0
-                    .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+/// Appends JSON, with what serde_json lets through but a terminal should not see raw escaped as
+/// `\uXXXX`. JSON's own syntax is plain ASCII, so whatever is escaped here stood inside a string.
+fn harmless(json: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    for c in json.chars() {
+        // Of the lower controls, serde_json has escaped those in strings, and written others as layout.
+        if c >= char::from(DELETE) && is_harmful(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
             }
+        } else {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
-        Ok(bytes.len())
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(())
 }
 
 /// RFC 3339 in UTC with all nine digits, so that text sorts as time does.
@@ -103,6 +100,16 @@ impl Serialize for Rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn indentation_is_no_harm() {
+        let mut out = b"before ".to_vec();
+        Json::pretty().write(&["a\u{202e}"], &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "before [\n  \"a\\u202e\"\n]\n"
+        );
+    }
 
     #[test]
     fn what_json_would_let_through_is_escaped_and_reads_back() {

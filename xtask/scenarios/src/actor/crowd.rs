@@ -2,7 +2,8 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -10,6 +11,9 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use super::socket;
 use crate::protocol::Keepalive;
+
+/// A sleep for less would last longer than asked.
+const LEAST_SLEEP: Duration = Duration::from_millis(2);
 
 #[derive(Default)]
 pub struct Crowd {
@@ -27,10 +31,18 @@ impl Crowd {
         Ok(Self { streams })
     }
 
-    pub fn set_keepalive(&self, wanted: Option<Keepalive>) -> Result<()> {
+    /// Socket by socket, evenly spread over this time.
+    pub fn set_keepalive(&self, wanted: Option<Keepalive>, over: Duration) -> Result<()> {
         let wanted = wanted.unwrap_or_default();
-        self.streams
-            .iter()
-            .try_for_each(|stream| socket::set_keepalive(stream, wanted))
+        let began = Instant::now();
+        let each = over / u32::try_from(self.streams.len().max(1))?;
+        for (stream, number) in self.streams.iter().zip(1u32..) {
+            socket::set_keepalive(stream, wanted)?;
+            let ahead = (each * number).saturating_sub(began.elapsed());
+            if ahead > LEAST_SLEEP {
+                sleep(ahead);
+            }
+        }
+        Ok(())
     }
 }

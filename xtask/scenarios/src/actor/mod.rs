@@ -10,6 +10,7 @@ mod wait;
 use std::{
     io::{self, BufRead, Write},
     os::fd::{AsRawFd, OwnedFd},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -159,8 +160,9 @@ impl Sockets {
                 many.set_keepalive(on)?;
                 Answer::Done
             }
-            Order::CrowdKeepalive { keepalive } => {
-                self.crowd.set_keepalive(keepalive)?;
+            Order::CrowdKeepalive { keepalive, over_ms } => {
+                let over = Duration::from_millis(over_ms);
+                self.crowd.set_keepalive(keepalive, over)?;
                 Answer::Done
             }
         })

@@ -33,11 +33,17 @@ impl Crowd {
 
     /// From now on every socket probes each second.
     pub fn begin(&mut self) -> Result<()> {
-        let keepalive = Some(Keepalive::new(1, 1, 9));
-        self.actor.done(&Order::CrowdKeepalive { keepalive })
+        self.set(Some(Keepalive::new(1, 1, 9)))
     }
 
     pub fn end(&mut self) -> Result<()> {
-        self.actor.done(&Order::CrowdKeepalive { keepalive: None })
+        self.set(None)
+    }
+
+    fn set(&mut self, keepalive: Option<Keepalive>) -> Result<()> {
+        self.actor.done(&Order::CrowdKeepalive {
+            keepalive,
+            over_ms: 0,
+        })
     }
 }

@@ -14,6 +14,28 @@ pub fn held_by(pid: u32) -> Result<BTreeSet<u32>> {
         .collect())
 }
 
+/// What programs have cost since they were loaded, as far as the kernel was counting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub ns: u64,
+    pub runs: u64,
+}
+
+/// Of all programs that a process holds, each taken once however many descriptors it has.
+pub fn cost(pid: u32) -> Result<Cost> {
+    let mut seen = BTreeSet::new();
+    let mut sum = Cost::default();
+    for text in described(pid)? {
+        if number(&text, "prog_id:").is_some_and(|id| seen.insert(id)) {
+            let count =
+                |name| number(&text, name).with_context(|| format!("no {name} of a program"));
+            sum.ns += count("run_time_ns:")?;
+            sum.runs += count("run_cnt:")?;
+        }
+    }
+    Ok(sum)
+}
+
 /// How often the kernel skipped the programs of a process because another was running.
 pub fn skipped(pid: u32) -> Result<u64> {
     Ok(described(pid)?

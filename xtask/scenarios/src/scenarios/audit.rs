@@ -229,7 +229,10 @@ fn noise(bench: &Bench) -> Result<()> {
         let mut actor = Actor::start(&bench.pair.ours, name)?;
         actor.done(&Order::Crowd { to: TO, count })?;
         let keepalive = Some(Keepalive::new(1, 1, 9));
-        actor.done(&Order::CrowdKeepalive { keepalive })?;
+        actor.done(&Order::CrowdKeepalive {
+            keepalive,
+            over_ms: 0,
+        })?;
         Ok(actor)
     };
     let (loud, quiet) = (crowd("kat-loud", LOUD)?, crowd("kat-quiet", QUIET)?);

@@ -293,7 +293,10 @@ pub fn readers_agree(katrace: &Katrace) -> Result<()> {
     let readers = readers(katrace)?;
     let mut crowd = Crowd::gather()?;
     let keepalive = Some(Keepalive::new(600, 20, 5));
-    crowd.actor.done(&Order::CrowdKeepalive { keepalive })?;
+    crowd.actor.done(&Order::CrowdKeepalive {
+        keepalive,
+        over_ms: 0,
+    })?;
     let listener = crowd.pair.listen(PORT)?;
     let to = SocketAddr::new(PEER4, PORT);
     let stop = AtomicBool::new(false);

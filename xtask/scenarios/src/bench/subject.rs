@@ -1,0 +1,224 @@
+//! A tool at work: started, left alone until it has attached, read, stopped.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    time::ClockId,
+    unistd::Pid,
+};
+
+use super::Bench;
+use crate::lab::{
+    output::{ended, joined, read_all},
+    programs::{self, Cost},
+    time::wait_until,
+};
+
+/// How long a tool's programs must have been the same for it to count as attached.
+const SETTLED: Duration = Duration::from_millis(400);
+
+/// What watches a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool<'a> {
+    Nothing,
+    /// A program that only sends, and a reader that throws away.
+    Floor(&'a str),
+    /// What a user would write today.
+    Bpftrace(&'a str),
+    /// katrace with these arguments, its output thrown away.
+    Katrace(&'a str, &'a [&'a str]),
+}
+
+impl Tool<'_> {
+    /// `None` where there is nothing to start, or the host lacks it.
+    fn command(&self, bench: &Bench) -> Option<Command> {
+        match self {
+            Self::Nothing => None,
+            Self::Floor(way) => {
+                let mut command = Command::new("/proc/self/exe");
+                command.args(["floor", "--attach", way, "--object"]);
+                command.arg(bench.floor.as_ref()?);
+                Some(command)
+            }
+            Self::Bpftrace(way) => {
+                let mut command = Command::new(bench.bpftrace.as_ref()?);
+                command.args(["-e", &script(way)]);
+                Some(command)
+            }
+            Self::Katrace(way, args) => {
+                let mut command = bench.katrace(way).command(["--stats", "-e", "probe"]);
+                command.args(*args);
+                Some(command)
+            }
+        }
+    }
+
+    /// Can it be had here?
+    pub fn available(&self, bench: &Bench) -> bool {
+        *self == Self::Nothing || self.command(bench).is_some()
+    }
+}
+
+/// Time, both ends and their ports, at each expiry of the keepalive timer.
+pub fn script(way: &str) -> String {
+    let timer = match way {
+        "fentry" => "(uint64)args.t",
+        _ => "arg0",
+    };
+    format!(
+        "{way}:tcp_keepalive_timer {{
+            $sk = (struct sock *)({timer} - offsetof(struct sock, sk_timer));
+            printf(\"%s %s:%d %s:%d\\n\", strftime(\"%H:%M:%S.%f\", nsecs),
+                ntop($sk->__sk_common.skc_rcv_saddr), $sk->__sk_common.skc_num,
+                ntop($sk->__sk_common.skc_daddr), bswap($sk->__sk_common.skc_dport));
+        }}"
+    )
+}
+
+/// A process that does not outlive its value.
+pub struct Child(pub std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail only when the process is already gone, which is the aim.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One tool running.
+pub struct Subject {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// What it has used since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// User and system time of the process.
+    pub cpu: Duration,
+    /// Time and runs of its programs.
+    pub programs: Cost,
+    /// Runs that the kernel skipped because another was going on.
+    pub skipped: u64,
+    /// The most memory that was ever resident, in bytes.
+    pub peak: u64,
+}
+
+/// What it said at its end.
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Subject {
+    /// Starts the tool and returns once it has attached.
+    pub fn start(bench: &Bench, tool: Tool) -> Result<Option<Self>> {
+        let Some(command) = tool.command(bench) else {
+            return Ok(None);
+        };
+        // A floor says at its end how much it took; what the others print is not of interest.
+        let output = match tool {
+            Tool::Floor(_) => Stdio::piped(),
+            _ => Stdio::null(),
+        };
+        Self::spawn(command, output)
+            .with_context(|| format!("{tool:?}"))
+            .map(Some)
+    }
+
+    /// The same for any command that holds BPF programs once it has attached.
+    pub fn spawn(mut command: Command, stdout: Stdio) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?;
+        let mut subject = Self {
+            stdout: child.stdout.take().map(|out| read_all(Some(out))),
+            stderr: Some(read_all(child.stderr.take())),
+            child: Child(child),
+        };
+        let mut held = (programs::held_by(subject.pid())?, Instant::now());
+        let attached = wait_until(Instant::now() + Duration::from_secs(40), || {
+            let now = programs::held_by(subject.pid()).unwrap_or_default();
+            if now != held.0 {
+                held = (now, Instant::now());
+            }
+            subject.has_ended() || (!held.0.is_empty() && held.1.elapsed() > SETTLED)
+        });
+        if subject.has_ended() {
+            let said = subject.finish()?;
+            bail!("it ended at its start: {}{}", said.stdout, said.stderr);
+        }
+        ensure!(attached, "it did not attach");
+        Ok(subject)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.0.try_wait(), Ok(None))
+    }
+
+    pub fn used(&self) -> Result<Used> {
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid().try_into()?))
+            .context("find a process's clock")?;
+        Ok(Used {
+            cpu: clock.now().context("read a process's clock")?.into(),
+            programs: programs::cost(self.pid())?,
+            skipped: programs::skipped(self.pid())?,
+            peak: peak(self.pid())?,
+        })
+    }
+
+    /// As with Ctrl-C.
+    pub fn stop(self) -> Result<Said> {
+        kill(Pid::from_raw(self.pid().try_into()?), Signal::SIGINT).context("interrupt a tool")?;
+        self.finish()
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    fn finish(mut self) -> Result<Said> {
+        let status = ended(&mut self.child.0, 10);
+        let text = |reader: &mut Option<JoinHandle<String>>| {
+            reader
+                .take()
+                .map(joined)
+                .transpose()
+                .map(Option::unwrap_or_default)
+        };
+        let said = Said {
+            stdout: text(&mut self.stdout)?,
+            stderr: text(&mut self.stderr)?,
+        };
+        ensure!(status.is_some(), "a tool did not end: {}", said.stderr);
+        Ok(said)
+    }
+}
+
+/// `VmHWM`, in bytes.
+pub fn peak(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes: u64 = line
+        .and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .with_context(|| format!("no VmHWM in {path}"))?;
+    Ok(kibibytes * 1024)
+}
+
+/// The time that a reading needs to be about the same moment on every CPU.
+pub fn settle() {
+    sleep(Duration::from_millis(300));
+}
