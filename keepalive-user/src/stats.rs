@@ -18,6 +18,8 @@ const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 /// The account of a run.
 pub struct Stats {
     began: Instant,
+    /// What starting took is not part of tracing's cost.
+    start: Duration,
     due: Instant,
     totals: Totals,
     /// As of the last line.
@@ -38,7 +40,7 @@ struct Totals {
     wakeups: u64,
     /// Of katrace's programs; `None` while the kernel does not count it.
     kernel: Option<Duration>,
-    /// User and system time of this process.
+    /// User and system time of this process since it is ready.
     cpu: Duration,
 }
 
@@ -66,6 +68,7 @@ impl Stats {
         let began = Instant::now();
         Self {
             began,
+            start: cpu(),
             due: began + EVERY,
             totals: Totals::default(),
             told: Totals::default(),
@@ -126,12 +129,7 @@ impl Stats {
     fn read_process(&mut self, lost: u64) {
         self.totals.time = self.began.elapsed();
         self.totals.lost = lost;
-        let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        // Both are small and not negative for this clock.
-        self.totals.cpu = Duration::new(
-            cpu.tv_sec.unsigned_abs(),
-            u32::try_from(cpu.tv_nsec).unwrap_or(0),
-        );
+        self.totals.cpu = cpu().saturating_sub(self.start);
         self.most.resident = resident();
     }
 
@@ -208,6 +206,16 @@ fn kernel(source: &Source) -> Option<Duration> {
     // Others can have the kernel count it without the switch, and then runs show that it does.
     let counting = runs > 0 || fs::read_to_string(SWITCH).is_ok_and(|text| text.trim() == "1");
     counting.then_some(time)
+}
+
+/// User and system time of this process.
+fn cpu() -> Duration {
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    // Both are small and not negative for this clock.
+    Duration::new(
+        cpu.tv_sec.unsigned_abs(),
+        u32::try_from(cpu.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Bytes resident now, and at most.

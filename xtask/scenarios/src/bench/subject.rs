@@ -1,6 +1,7 @@
 //! A tool at work: started, left alone until it has attached, read, stopped.
 
 use std::{
+    collections::BTreeSet,
     fs,
     process::{Command, Stdio},
     thread::{JoinHandle, sleep},
@@ -21,8 +22,10 @@ use crate::lab::{
     time::wait_until,
 };
 
-/// How long a tool's programs must have been the same for it to count as attached.
+/// A tool has attached when for so long its programs have been the same
 const SETTLED: Duration = Duration::from_millis(400);
+/// and it has done next to nothing: loading them takes longer than that on a busy machine.
+const STILL: Duration = Duration::from_millis(10);
 
 /// What watches a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +151,11 @@ impl Subject {
             stderr: Some(read_all(child.stderr.take())),
             child: Child(child),
         };
-        let mut held = (programs::held_by(subject.pid())?, Instant::now());
+        let mut settling = Settling::default();
         let attached = wait_until(Instant::now() + Duration::from_secs(40), || {
-            let now = programs::held_by(subject.pid()).unwrap_or_default();
-            if now != held.0 {
-                held = (now, Instant::now());
-            }
-            subject.has_ended() || (!held.0.is_empty() && held.1.elapsed() > SETTLED)
+            let programs = programs::held_by(subject.pid()).unwrap_or_default();
+            let cpu = cpu(subject.pid()).unwrap_or_default();
+            subject.has_ended() || settling.is_over(programs, cpu, Instant::now())
         });
         if subject.has_ended() {
             let said = subject.finish()?;
@@ -169,10 +170,8 @@ impl Subject {
     }
 
     pub fn used(&self) -> Result<Used> {
-        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid().try_into()?))
-            .context("find a process's clock")?;
         Ok(Used {
-            cpu: clock.now().context("read a process's clock")?.into(),
+            cpu: cpu(self.pid())?,
             programs: programs::cost(self.pid())?,
             skipped: programs::skipped(self.pid())?,
             peak: peak(self.pid())?,
@@ -207,6 +206,39 @@ impl Subject {
     }
 }
 
+/// User and system time of a process.
+fn cpu(pid: u32) -> Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into()?))
+        .context("find a process's clock")?;
+    Ok(clock.now().context("read a process's clock")?.into())
+}
+
+/// Tells when a tool is done with starting.
+#[derive(Default)]
+struct Settling {
+    programs: BTreeSet<u32>,
+    cpu: Duration,
+    since: Option<Instant>,
+}
+
+impl Settling {
+    fn is_over(&mut self, programs: BTreeSet<u32>, cpu: Duration, now: Instant) -> bool {
+        let busy = cpu.saturating_sub(self.cpu) > STILL;
+        if let Some(since) = self.since
+            && programs == self.programs
+            && !busy
+        {
+            return !programs.is_empty() && now.duration_since(since) > SETTLED;
+        }
+        *self = Self {
+            programs,
+            cpu,
+            since: Some(now),
+        };
+        false
+    }
+}
+
 /// `VmHWM`, in bytes.
 pub fn peak(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
@@ -221,4 +253,27 @@ pub fn peak(pid: u32) -> Result<u64> {
 /// The time that a reading needs to be about the same moment on every CPU.
 pub fn settle() {
     sleep(Duration::from_millis(300));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_has_settled_once_it_neither_loads_nor_works() {
+        let began = Instant::now();
+        let ms = Duration::from_millis;
+        let mut settling = Settling::default();
+        let mut at = |programs: &[u32], cpu, now| {
+            settling.is_over(programs.iter().copied().collect(), ms(cpu), began + ms(now))
+        };
+        // Nothing loaded yet, however long.
+        assert!(!at(&[], 0, 0) && !at(&[], 0, 1000));
+        assert!(!at(&[7], 50, 1100));
+        // At work on the next one.
+        assert!(!at(&[7], 300, 1600));
+        assert!(!at(&[7, 8], 305, 1700));
+        assert!(!at(&[7, 8], 306, 2000));
+        assert!(at(&[7, 8], 306, 2150));
+    }
 }
