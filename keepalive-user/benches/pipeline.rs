@@ -90,7 +90,7 @@ fn decoding(criterion: &mut Criterion) {
 fn enriching(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
     let mut enricher = Enricher::new(&Filters::default(), None);
-    enricher.pass();
+    enricher.pass(&mut || ());
     let owner = enriched(&mut enricher, inode).owner;
     assert_eq!(
         owner.process.as_ref().map(|process| process.pid),
@@ -108,7 +108,7 @@ fn enriching(criterion: &mut Criterion) {
 fn formatting(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
     let mut enricher = Enricher::new(&Filters::default(), None);
-    enricher.pass();
+    enricher.pass(&mut || ());
     let event = enriched(&mut enricher, inode);
     let mut group = criterion.benchmark_group("format");
     group.throughput(Throughput::Elements(1));

@@ -17,6 +17,7 @@ use crate::{
     enrich::{Deaths, Enricher, Outcome},
     event::{Lost, Ready, SocketEvent},
     output::Output,
+    progress::Progress,
     settings::{Events, Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
     source::{Drained, Source},
@@ -52,7 +53,9 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     })?;
     let mut pipeline = Pipeline::new(settings, &mut source);
     // After the hooks: whatever is opened from here on is seen by one of the two.
-    pipeline.enricher.pass();
+    let mut progress = Progress::start(true);
+    pipeline.enricher.pass(&mut || progress.step());
+    progress.end();
     pipeline.ready(&source)?;
     output.send(&mut pipeline.buffers).await;
     stop.start_clock(settings);
@@ -356,7 +359,7 @@ impl Pipeline {
     fn flush(&mut self) {
         self.wait_until = None;
         if !self.waiting.is_empty() {
-            self.enricher.pass();
+            self.enricher.pass(&mut || ());
         }
         while let Some(item) = self.waiting.pop_front() {
             self.offer(item, true);

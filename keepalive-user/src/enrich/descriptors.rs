@@ -9,6 +9,7 @@ use keepalive_ebpf::wire::Lineage;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
+    proc,
     processes::{Processes, Stamp},
     table::Table,
 };
@@ -49,14 +50,17 @@ impl Descriptors {
         }
     }
 
-    /// Reads the descriptors of every process.
-    pub fn pass(&mut self, processes: &mut Processes) {
+    /// Reads the descriptors of every process, calling `each` for every descriptor.
+    pub fn pass(&mut self, processes: &mut Processes, each: &mut dyn FnMut()) {
         let began = Instant::now();
         let is_first = self.passed.is_none();
-        self.walk(processes);
-        if is_first && self.watch_all() {
-            // What changed while nobody was watched yet.
-            self.walk(processes);
+        if self.walk(processes, each) {
+            if is_first && self.watch_all() {
+                // What changed while nobody was watched yet.
+                self.walk(processes, each);
+            }
+        } else {
+            self.read_all(processes, each);
         }
         self.recent = Table::default();
         self.read.clear();
@@ -65,19 +69,42 @@ impl Descriptors {
         self.passed = Some(ended);
     }
 
-    fn walk(&mut self, processes: &mut Processes) {
+    fn begin(&mut self, processes: &mut Processes) {
         self.pass_began_ns = now_ns(ClockId::Monotonic);
         self.table_stamp = processes.stamp();
         processes.forget_children();
+    }
+
+    /// By the kernel's own walk; false where it does not walk.
+    fn walk(&mut self, processes: &mut Processes, each: &mut dyn FnMut()) -> bool {
+        self.begin(processes);
         let mut rows = Vec::new();
         let walked = self.memory.as_mut().is_some_and(|memory| {
-            memory.descriptors(|row| rows.push((row.inode, row.tgid, row.fd)))
+            memory.descriptors(|row| {
+                each();
+                rows.push((row.inode, row.tgid, row.fd));
+            })
         });
-        self.table = if walked {
-            Table::of(rows)
-        } else {
-            Table::of_all_processes()
-        };
+        if walked {
+            self.table = Table::of(rows);
+        }
+        walked
+    }
+
+    /// From /proc. A process is watched before it is read, so that what changes meanwhile is told.
+    fn read_all(&mut self, processes: &mut Processes, each: &mut dyn FnMut()) {
+        self.begin(processes);
+        self.table = Table::of_processes(proc::pids(), |pid, read| {
+            let is_new = !self.watched.contains(&pid)
+                && self.memory.as_mut().is_some_and(|memory| memory.watch(pid));
+            let sockets = read(pid);
+            (0..sockets).for_each(|_| each());
+            match &mut self.memory {
+                Some(memory) if is_new && sockets == 0 => memory.unwatch(pid),
+                Some(_) if is_new => drop(self.watched.insert(pid)),
+                Some(_) | None => {}
+            }
+        });
     }
 
     /// Asks to be told of every process in the table; true if that was news.

@@ -86,9 +86,9 @@ impl Holders {
         }
     }
 
-    /// Reads the descriptors of every process.
-    pub fn pass(&mut self) {
-        self.descriptors.pass(&mut self.processes);
+    /// Reads the descriptors of every process, calling `each` for every descriptor.
+    pub fn pass(&mut self, each: &mut dyn FnMut()) {
+        self.descriptors.pass(&mut self.processes, each);
     }
 
     /// Takes in a change.
@@ -176,7 +176,7 @@ impl Holders {
             if Instant::now() < next {
                 return Err(next);
             }
-            self.pass();
+            self.pass(&mut || ());
             held = self.verified(inode);
         }
         if !accounts_for(&held, decoded) {

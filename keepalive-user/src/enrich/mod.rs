@@ -60,9 +60,9 @@ impl Enricher {
         }
     }
 
-    /// Reads the descriptors of every process.
-    pub fn pass(&mut self) {
-        self.holders.pass();
+    /// Reads the descriptors of every process, calling `each` for every descriptor.
+    pub fn pass(&mut self, each: &mut dyn FnMut()) {
+        self.holders.pass(each);
     }
 
     /// Takes in a change among holders.

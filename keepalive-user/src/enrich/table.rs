@@ -30,9 +30,20 @@ impl Table {
 
     /// Reads the descriptors of every process.
     pub fn of_all_processes() -> Self {
+        Self::of_processes(proc::pids(), |pid, read| {
+            read(pid);
+        })
+    }
+
+    /// Reads the descriptors of these processes. `around` is to call its second argument, which reads
+    /// one and says how many sockets it has.
+    pub fn of_processes(
+        pids: impl IntoIterator<Item = u32>,
+        mut around: impl FnMut(u32, &mut dyn FnMut(u32) -> usize),
+    ) -> Self {
         let mut table = Self::default();
-        for pid in proc::pids() {
-            table.add(pid);
+        for pid in pids {
+            around(pid, &mut |pid| table.add(pid));
         }
         table.sort();
         table
@@ -70,8 +81,13 @@ impl Table {
             .map(|entry| (entry.pid, entry.fd))
     }
 
-    fn add(&mut self, pid: u32) {
-        proc::sockets(pid, |inode, fd| self.entries.push(Entry { inode, pid, fd }));
+    /// How many sockets the process has.
+    fn add(&mut self, pid: u32) -> usize {
+        let before = self.entries.len();
+        proc::sockets(pid, |inode, fd| {
+            self.entries.push(Entry { inode, pid, fd });
+        });
+        self.entries.len() - before
     }
 
     fn sort(&mut self) {

@@ -96,7 +96,7 @@ fn orphan(inode: Option<u64>, evidence: Option<Evidence>) -> Decoded {
 /// After a pass, so that none is due.
 fn enricher(filters: &Filters) -> Enricher {
     let mut enricher = Enricher::new(filters, None);
-    enricher.pass();
+    enricher.pass(&mut || ());
     enricher
 }
 

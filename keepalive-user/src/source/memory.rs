@@ -49,6 +49,12 @@ impl Memory {
         self.processes.insert(pid, NAMED, 0).is_ok()
     }
 
+    /// Asks to be told no more.
+    pub fn unwatch(&mut self, pid: u32) {
+        // Where it is gone already, so is the entry.
+        let _ = self.processes.remove(&pid);
+    }
+
     /// Where a process comes from, if its parent had to do with a socket when it began.
     pub fn lineage(&self, pid: u32) -> Option<Lineage> {
         self.lineage.get(&pid, 0).ok().map(|lineage| lineage.0)
