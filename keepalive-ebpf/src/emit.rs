@@ -16,7 +16,7 @@ use crate::{
 
 /// Sized by the user half at load.
 #[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+static EVENTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
 
 /// What could not be kept or sent.
 #[map]

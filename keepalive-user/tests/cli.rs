@@ -68,7 +68,7 @@ fn bare_katrace_is_a_trace_of_everything() {
         assert_eq!(all.events, Events::default());
         assert_eq!((all.duration, all.count), (None, None));
         assert_eq!(all.attach, AttachChoice::Auto);
-        assert_eq!((all.verbose, all.ring_bytes), (false, 4 << 20));
+        assert_eq!((all.verbose, all.ring_bytes), (false, 2 << 20));
         let none = all.filters;
         assert!(none.pids.is_empty() && none.lports.is_empty() && none.rports.is_empty());
         assert!(none.nets.is_empty() && none.comms.is_none() && none.family.is_none());

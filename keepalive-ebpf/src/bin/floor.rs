@@ -13,7 +13,7 @@ mod programs {
 
     /// As large as katrace's ring by default.
     #[map]
-    static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+    static EVENTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
 
     /// The licence that tracing programs need.
     #[unsafe(no_mangle)]

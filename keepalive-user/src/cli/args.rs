@@ -95,7 +95,7 @@ pub(super) struct TraceArgs {
     pub scan: String,
 
     /// Ring buffer, such as 64k; rounded up to a power of two
-    #[arg(long, value_name = "BYTES", default_value = "4M")]
+    #[arg(long, value_name = "BYTES", default_value = "2M")]
     pub ring_size: String,
 
     /// Show the kernel half's log on stderr
