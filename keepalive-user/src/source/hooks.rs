@@ -1,5 +1,7 @@
 //! Which hook serves which purpose, and what is said where a kernel has none.
 
+use std::sync::mpsc::Receiver;
+
 use super::{
     attach::{self, Programs, Trampoline},
     error::HostError,
@@ -35,10 +37,14 @@ pub(super) struct Plan<'a> {
 
 impl Attached {
     /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
+    ///
+    /// `timer` hears when the timer is attached, or that it will not be: attaching a trampoline waits
+    /// for whatever the kernel verifies meanwhile, and that program is the longest.
     pub(super) fn hook(
         &mut self,
         programs: &mut Programs<'_>,
         plan: &Plan<'_>,
+        timer: &Receiver<()>,
     ) -> Result<(), HostError> {
         attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
         self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
@@ -60,8 +66,8 @@ impl Attached {
             Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
             Err(error) => self.missing.push(format!("reset: {error}")),
         }
+        let _ = timer.recv();
         self.accept(programs, plan);
-        self.passed(programs, plan);
         Ok(())
     }
 
@@ -80,14 +86,11 @@ impl Attached {
         }
     }
 
-    /// Optional: without it a socket that was passed on is found by the scan.
-    fn passed(&mut self, programs: &mut Programs<'_>, plan: &Plan<'_>) {
-        match plan.trampoline(
-            programs,
-            Trampoline::Entry,
-            "passed_fentry",
-            "security_file_receive",
-        ) {
+    /// Takes in what was attached on the other thread.
+    pub(super) fn watches(&mut self, calls: Calls, passed: Result<(), HostError>) {
+        self.hooks.noticed = calls.hooks;
+        self.missing.extend(calls.missing);
+        match passed {
             Ok(()) => self.hooks.passed = Some("fentry security_file_receive".into()),
             Err(error) => self.missing.push(format!(
                 "passed: {error}; a socket passed to another process is found by scanning \
@@ -95,12 +98,17 @@ impl Attached {
             )),
         }
     }
+}
 
-    /// Takes in which calls are watched.
-    pub(super) fn watches(&mut self, calls: Calls) {
-        self.hooks.noticed = calls.hooks;
-        self.missing.extend(calls.missing);
-    }
+/// Attaches where descriptors are received. Optional: without it a socket that was passed on is found
+/// by the scan.
+pub(super) fn passed(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Result<(), HostError> {
+    plan.trampoline(
+        programs,
+        Trampoline::Entry,
+        "passed_fentry",
+        "security_file_receive",
+    )
 }
 
 /// Which calls that may receive an error are watched.

@@ -18,7 +18,7 @@ mod object;
 mod opened;
 pub mod preflight;
 
-use std::thread;
+use std::{sync::mpsc, thread};
 
 use aya::{
     Ebpf,
@@ -264,11 +264,10 @@ impl Attempt<'_> {
             hz: config.hz,
         };
 
-        // Two threads, since loading and attaching take most of the start. Accept comes last on the
-        // other one: attaching a trampoline waits for whatever the kernel verifies meanwhile.
+        // Two threads, since loading and attaching take most of the start.
         let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
         let mut programs = Programs::of(&mut ebpf);
-        let mut others = programs.split_off(&["keepalive_", "noticed_"]);
+        let mut others = programs.split_off(&["keepalive_", "noticed_", "passed_"]);
         let plan = Plan {
             attach,
             types,
@@ -276,17 +275,21 @@ impl Attempt<'_> {
             write_err,
             noticed: settings.events.noticed,
         };
-        let calls = thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                attach::keepalive(&mut others, attach, functions)?;
+        let (attached_timer, timer_attached) = mpsc::channel();
+        let (calls, passed) = thread::scope(|scope| {
+            let other = scope.spawn(move || {
+                let result = attach::keepalive(&mut others, attach, functions);
+                drop(attached_timer);
+                result?;
                 // No timer's function is 0, so until now the tracepoint found none to watch.
                 tell_address(address, &mut timer)?;
-                Ok(hooks::calls(&mut others, &plan))
+                let calls = hooks::calls(&mut others, &plan);
+                Ok((calls, hooks::passed(&mut others, &plan)))
             });
-            attached.hook(&mut programs, &plan)?;
+            attached.hook(&mut programs, &plan, &timer_attached)?;
             other.join().unwrap_or(Err(HostError::Thread))
         })?;
-        attached.watches(calls);
+        attached.watches(calls, passed);
         attached.hooks.keepalive = Some(match attach {
             Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
