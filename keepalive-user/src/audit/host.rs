@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs, io};
 
 use super::{
     context::HostFacts,
+    ipvs,
     path::{Hop, Live},
 };
 use crate::snapshot::{
@@ -51,13 +52,14 @@ fn own(places: &[Place]) -> Option<Namespace> {
 }
 
 fn timeout_ms(live: Live, place: Option<&Place>) -> Result<u64, String> {
-    match live {
-        Live::NfConntrack => place
-            .and_then(|place| place.within(|| Ok(conntrack_ms())).transpose())
-            .unwrap_or_else(|| Ok(Err("it is gone".to_owned())))
-            .unwrap_or_else(|error| Err(error.to_string())),
-        Live::Ipvs => Err("this version does not ask IPVS for its timeouts".to_owned()),
-    }
+    let ask = match live {
+        Live::NfConntrack => conntrack_ms,
+        Live::Ipvs => ipvs::timeout_ms,
+    };
+    place
+        .and_then(|place| place.within(|| Ok(ask())).transpose())
+        .unwrap_or_else(|| Ok(Err("it is gone".to_owned())))
+        .unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// The value of the namespace that the calling thread is in.
@@ -90,14 +92,22 @@ mod tests {
             live: Some(Live::Ipvs),
             ..Hop::of_timeout("ipvs", 900_000)
         };
+        // No namespace has this inode.
+        let gone = Namespace {
+            netns: 1,
+            ..own(&namespaces::all()).unwrap()
+        };
         let snapshot = Snapshot {
             rows: Vec::new(),
-            namespaces: vec![own(&namespaces::all()).unwrap()],
+            namespaces: vec![gone],
         };
         let mut missing = Vec::new();
         let facts = read(&snapshot, &[hop], &mut missing);
         assert!(facts.live.is_empty());
         assert_eq!(missing.len(), 1);
-        assert!(missing[0].contains("900 s stands for it"), "{missing:?}");
+        assert!(
+            missing[0].contains("it is gone; 900 s stands for it"),
+            "{missing:?}"
+        );
     }
 }

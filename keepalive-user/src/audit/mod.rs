@@ -9,6 +9,7 @@ mod finding;
 mod fix;
 mod group;
 mod host;
+mod ipvs;
 mod path;
 mod plan;
 mod programs;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-/// What the scenarios need that stock kernels keep in modules: pairs of virtual interfaces, sock_diag.
-const WANTED: [&str; 2] = ["veth", "tcp_diag"];
+/// What the scenarios need that stock kernels keep in modules: pairs of virtual interfaces, sock_diag,
+/// and two that forget idle connections.
+const WANTED: [&str; 4] = ["veth", "tcp_diag", "nf_conntrack", "ip_vs"];
 
 pub struct Module {
     pub name: String,

@@ -64,6 +64,10 @@ impl Place {
                 tally.skipped
             );
         }
+        // One scenario may be of those that run once a kernel.
+        if options.scenario.is_some() && options.attach.is_none() {
+            return Ok(());
+        }
         let wanted = match &options.attach {
             Some(backend) => std::slice::from_ref(backend).to_vec(),
             None => BACKENDS.map(str::to_owned).to_vec(),

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::check::{field, number};
+use super::{
+    audit_path,
+    check::{field, number},
+};
 use crate::{
     lab::{
         Actor, Katrace, Pair, Sock,
@@ -26,9 +29,9 @@ const LOUD: usize = 60;
 const QUIET: usize = 40;
 
 /// A pair with a listening peer.
-struct Bench<'a> {
-    katrace: &'a Katrace,
-    pair: Pair,
+pub(super) struct Bench<'a> {
+    pub katrace: &'a Katrace,
+    pub pair: Pair,
     _listener: TcpListener,
 }
 
@@ -197,7 +200,8 @@ pub fn host(katrace: &Katrace) -> Result<()> {
     listeners(&bench)?;
     noise(&bench)?;
     namespaces(&bench)?;
-    tracked(&bench)
+    audit_path::tracked(&bench)?;
+    audit_path::balanced(&bench)
 }
 
 fn listeners(bench: &Bench) -> Result<()> {
@@ -277,39 +281,6 @@ fn namespaces(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The namespace's own connection tracking is asked, and said to be missing where there is none.
-fn tracked(bench: &Bench) -> Result<()> {
-    const TIMEOUT: &str = "netfilter/nf_conntrack_tcp_timeout_established";
-    let (_actor, sock) = bench.client("kat-tracked", Some(Keepalive::new(60, 10, 3)))?;
-    let args = ["--path", "conntrack", "-p", &sock.pid.to_string()];
-    let exceeds = || -> Result<(Option<Value>, String)> {
-        let once = bench.katrace.once("audit", &bench.pair.ours, &args)?;
-        let mut found = once.records.into_iter();
-        Ok((
-            found.find(|one| one["rule"] == "idle-exceeds-path"),
-            once.stderr,
-        ))
-    };
-    let path = std::path::Path::new("/proc/sys/net").join(TIMEOUT);
-    if !bench.pair.ours.within(|| Ok(path.exists()))? {
-        let (found, stderr) = exceeds()?;
-        ensure!(found.is_none(), "{found:?}");
-        ensure!(stderr.contains("no connection tracking there"), "{stderr}");
-        return Ok(());
-    }
-    bench.pair.ours.sysctl(TIMEOUT, 60)?;
-    let (found, stderr) = exceeds()?;
-    let finding = found.with_context(|| format!("a conntrack of 60 s is no matter: {stderr}"))?;
-    field(&finding["evidence"], "path_timeout_ms", 60_000)?;
-    // What is recommended fits the value that was read: 44 + 3 × 5 = 59 s.
-    let fix = finding["fix"].to_string();
-    ensure!(fix.contains("TCP_KEEPIDLE, 44)"), "{fix}");
-    bench.pair.ours.sysctl(TIMEOUT, 61)?;
-    let (found, _) = exceeds()?;
-    ensure!(found.is_none(), "a conntrack of 61 s: {found:?}");
-    Ok(())
-}
-
 impl<'a> Bench<'a> {
     fn new(katrace: &'a Katrace) -> Result<Self> {
         let pair = Pair::new()?;
@@ -321,7 +292,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn client(&self, name: &str, keepalive: Option<Keepalive>) -> Result<(Actor, Sock)> {
+    pub fn client(&self, name: &str, keepalive: Option<Keepalive>) -> Result<(Actor, Sock)> {
         let mut actor = Actor::start(&self.pair.ours, name)?;
         let sock = actor.connect(TO, keepalive)?;
         Ok((actor, sock))

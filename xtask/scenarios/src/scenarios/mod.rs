@@ -1,6 +1,7 @@
 //! The list of what katrace must show. One list for this host and for every guest.
 
 mod audit;
+mod audit_path;
 mod bad_input;
 mod causes;
 mod check;
