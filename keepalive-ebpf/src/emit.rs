@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{PerCpuArray, RingBuf},
 };
-use keepalive_ebpf::wire::{Drops, NOTICE_SIZE, Notice, Noticed, Record, kind};
+use keepalive_ebpf::wire::{Drops, NOTICE_SIZE, Notice, Noticed, Record, Sixteen, kind};
 
 use crate::{
     filter,
@@ -27,25 +27,23 @@ static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
 /// A function of its own in BPF too: inlined at every hook it would be loaded once for each.
 #[inline(never)]
 pub fn event(moment: &Moment, sock: Sock) {
-    if !filter::wants_kind(moment.kind) {
+    if !filter::wants_kind(moment.kind) || !filter::wants(sock) {
         return;
     }
-    let ends = sock.ends();
-    if !filter::wants(sock, &ends) {
-        return;
+    if let Some(mut entry) = EVENTS.reserve::<Record>(0) {
+        // SAFETY: the entry is as large and as aligned as a record, and `fill` writes every field
+        // before it is submitted; all bit patterns are valid for its integers.
+        let record = unsafe { &mut *entry.as_mut_ptr() };
+        record::fill(record, moment, sock);
+        entry.submit(0);
+    } else {
+        count(usize::from(moment.kind));
     }
+    // Last: the verifier walks on once for each way through it. No process can have noticed yet,
+    // this hook runs with the socket locked.
     if moment.kind == kind::TIMEOUT || moment.kind == kind::RESET {
         track::die(sock);
     }
-    let Some(mut entry) = EVENTS.reserve::<Record>(0) else {
-        count(usize::from(moment.kind));
-        return;
-    };
-    // SAFETY: the entry is as large and as aligned as a record, and `fill` writes every field
-    // before it is submitted; all bit patterns are valid for its integers.
-    let record = unsafe { &mut *entry.as_mut_ptr() };
-    record::fill(record, moment, sock, &ends);
-    entry.submit(0);
 }
 
 /// Sends word that the current task receives the error of a dead connection. The filters let the
@@ -101,7 +99,7 @@ pub fn ended(inode: u64) {
         inode,
         parent: 0,
         reserved: 0,
-        comm: [0; 16],
+        comm: Sixteen::default(),
     });
     entry.submit(0);
 }
@@ -119,7 +117,7 @@ fn count(slot: usize) {
     if let Some(drops) = DROPS.get_ptr_mut(0) {
         // SAFETY: a map value of this CPU, which outlives the program.
         let drops = unsafe { &mut *drops };
-        if let Some(count) = drops.0.get_mut(slot) {
+        if let Some(count) = drops.0.get_mut(slot % Drops::SLOTS) {
             *count += 1;
         }
     }

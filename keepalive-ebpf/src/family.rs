@@ -76,10 +76,11 @@ pub fn ends(tgid: u32) {
 }
 
 /// The current task uses the socket. With one reference there is one holder, and nothing to note;
-/// with more they may be another holder's, or only calls under way.
+/// with more they may be another holder's, or only calls under way. Every call on any socket comes
+/// here, and most leave at the first test.
 #[inline(always)]
 pub fn touch(sock: Sock) {
-    if sock.refs() <= 1 || !sock.is_keepopen() {
+    if !sock.is_keepopen() || !sock.is_tcp() || sock.refs() <= 1 {
         return;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use keepalive_ebpf::{
     config::{PORT_WORDS, filter},
-    wire::owner_from,
+    wire::{Sixteen, owner_from},
 };
 
 use crate::{
@@ -29,7 +29,7 @@ static RPORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 /// Prefixes wanted, IPv4 in its v4-mapped form. This map type always allocates at insertion, which
 /// only the user half does.
 #[map]
-static NETS: LpmTrie<[u8; 16], u8> =
+static NETS: LpmTrie<Sixteen, u8> =
     LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 #[inline(always)]
@@ -37,17 +37,15 @@ pub fn wants_kind(kind: u16) -> bool {
     config!(events) & (1 << kind) != 0
 }
 
-/// Cheapest tests first.
+/// What the ends of a connection decide.
+const OF_ENDS: u32 = filter::FAMILY | filter::LPORT | filter::RPORT | filter::ADDR;
+
+/// Cheapest tests first. The ends are read only where a filter asks for them; the record's are read
+/// later, into the record.
 #[inline(always)]
-pub fn wants(sock: Sock, ends: &Ends) -> bool {
+pub fn wants(sock: Sock) -> bool {
     let set = config!(filters);
-    if set & filter::FAMILY != 0 && u32::from(ends.family) != config!(family) {
-        return false;
-    }
-    if set & filter::LPORT != 0 && !has_port(&LPORTS, ends.lport) {
-        return false;
-    }
-    if set & filter::RPORT != 0 && !has_port(&RPORTS, ends.rport) {
+    if set & OF_ENDS != 0 && !wants_ends(set, &sock.ends()) {
         return false;
     }
     if set & filter::NETNS != 0 && sock.net().inum() != config!(netns) {
@@ -62,13 +60,23 @@ pub fn wants(sock: Sock, ends: &Ends) -> bool {
     {
         return false;
     }
-    if set & filter::ADDR != 0
-        && NETS.get(Key::new(128, ends.laddr)).is_none()
-        && NETS.get(Key::new(128, ends.raddr)).is_none()
-    {
+    set & filter::CGROUP == 0 || sock.in_cgroup(config!(cgroup))
+}
+
+#[inline(always)]
+fn wants_ends(set: u32, ends: &Ends) -> bool {
+    if set & filter::FAMILY != 0 && u32::from(ends.family) != config!(family) {
         return false;
     }
-    set & filter::CGROUP == 0 || sock.in_cgroup(config!(cgroup))
+    if set & filter::LPORT != 0 && !has_port(&LPORTS, ends.lport) {
+        return false;
+    }
+    if set & filter::RPORT != 0 && !has_port(&RPORTS, ends.rport) {
+        return false;
+    }
+    set & filter::ADDR == 0
+        || NETS.get(Key::new(128, ends.laddr)).is_some()
+        || NETS.get(Key::new(128, ends.raddr)).is_some()
 }
 
 #[inline(always)]

@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use keepalive_ebpf::{
     config::Config,
     layout::{Field, Layout},
+    wire::Sixteen,
 };
 
 /// Set by the user half before load, read-only after.
@@ -48,11 +49,11 @@ macro_rules! read {
 pub(crate) use {config, field, read};
 
 /// An unsigned integer of the size BTF tells, from kernel memory; 0 if it cannot be read.
+///
+/// A size of 0 is no case of its own: the helper then copies nothing. A branch here would be one for
+/// each read, and the kernel takes long to remove those it finds never taken.
 #[inline(always)]
 pub fn read_field(base: u64, field: Field) -> u64 {
-    if field.size == 0 {
-        return 0;
-    }
     let mut value = 0u64;
     // SAFETY: the helper checks the source address itself and faults softly; the destination is
     // eight bytes of this stack, and the verifier holds `size`, a constant it knows, to that.
@@ -64,7 +65,7 @@ pub fn read_field(base: u64, field: Field) -> u64 {
         )
     };
     if cfg!(target_endian = "big") {
-        value >> (64 - 8 * field.size)
+        value.checked_shr(64 - 8 * field.size).unwrap_or(0)
     } else {
         value
     }
@@ -83,11 +84,11 @@ pub fn word(ctx: *mut c_void, n: u32) -> u64 {
 
 /// Sixteen bytes at `field`, into `to`.
 #[inline(always)]
-pub fn read_16(base: u64, field: Field, to: &mut [u8; 16]) {
+pub fn read_16(base: u64, field: Field, to: &mut Sixteen) {
     // SAFETY: as in `read_field`; the destination is the sixteen bytes borrowed here.
     unsafe {
         bpf_probe_read_kernel(
-            to.as_mut_ptr().cast(),
+            (&raw mut *to).cast(),
             16,
             (base + u64::from(field.offset)) as *const _,
         )

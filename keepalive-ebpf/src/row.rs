@@ -1,5 +1,7 @@
 //! What the iterator over TCP sockets writes: one row of fixed size for each socket.
 
+use crate::wire::Sixteen;
+
 /// Bits of [`Row::flags`].
 pub mod flag {
     /// `SO_KEEPALIVE` is set.
@@ -16,8 +18,8 @@ pub struct Row {
     /// Socket inode, 0 if no file refers to it.
     pub inode: u64,
     /// Both ends; an IPv4 address stands in its v4-mapped form.
-    pub laddr: [u8; 16],
-    pub raddr: [u8; 16],
+    pub laddr: Sixteen,
+    pub raddr: Sixteen,
     /// [`ROW_SIZE`], so that a reader of another build refuses instead of guessing.
     pub size: u16,
     /// As [`crate::wire::Record::family`].

@@ -39,7 +39,7 @@ extern "C" fn descriptors_iter(ctx: *mut c_void) -> i32 {
     }
     let leader = Process::of_task(task.0);
     let row = Descriptor {
-        inode: sock.inode(),
+        inode: sock.own_inode(),
         start_ns: leader.start_ns(),
         tgid: leader.tgid(),
         fd: word(ctx, place::FD) as u32,

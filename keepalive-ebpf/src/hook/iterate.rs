@@ -43,9 +43,8 @@ pub extern "C" fn sockets_iter(ctx: *const Context) -> i32 {
     if state == state::TIME_WAIT || state == state::NEW_SYN_RECV {
         return 0;
     }
-    let ends = sock.ends();
-    if filter::wants(sock, &ends) {
-        let row = record::row(sock, state, &ends);
+    if filter::wants(sock) {
+        let row = record::row(sock, state);
         // SAFETY: the kernel passes a valid context, whose output outlives this call; the verifier
         // checks both, and that the row is initialised for as long as it says.
         unsafe {

@@ -12,8 +12,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_stack};
 use keepalive_ebpf::wire::{
-    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, STACK_DEPTH, call,
-    flag, kind,
+    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, STACK_DEPTH, Sixteen,
+    call, flag, kind,
 };
 
 use crate::{family, track};
@@ -47,23 +47,16 @@ impl Moment {
 
 /// Fills `record` whole: it is ring memory, and what is not written would be another's data.
 #[inline(always)]
-pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
-    let net = sock.net();
-    let settings = sock.settings(net);
-
-    record.kind = moment.kind;
-    record.size = RECORD_SIZE as u16;
-    record.time_ns = crate::mem::now_ns();
-    (record.inode, record.refs) = sock.inode_and_refs();
-    record.user_tgid = 0;
-    if record.refs > 1 {
-        record.user_tgid = family::last_user(sock);
-    }
+pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
+    // What a branch decided goes into the record at once, where the verifier forgets which branch it
+    // was; what it still knows it walks on with once for each. For the same reason nothing branches
+    // between a record's reservation, which it numbers, and the filters.
+    let ends = sock.ends();
     record.laddr = ends.laddr;
     record.raddr = ends.raddr;
-    record.netns = net.inum();
+    record.lport = ends.lport;
+    record.rport = ends.rport;
     record.family = ends.family;
-    record.state = moment.state;
     record.flags = ends.flags;
     if sock.is_dead() {
         record.flags |= flag::ORPHAN;
@@ -71,11 +64,21 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
     if moment.sent {
         record.flags |= flag::SENT;
     }
-    record.lport = ends.lport;
-    record.rport = ends.rport;
-    record.keepidle = settings.keepidle;
-    record.keepintvl = settings.keepintvl;
-    record.keepcnt = settings.keepcnt;
+    (record.inode, record.refs) = sock.inode_and_refs();
+    record.user_tgid = 0;
+    if record.refs > 1 {
+        record.user_tgid = family::last_user(sock);
+    }
+    let net = sock.net();
+    record.keepidle = sock.keepidle(net);
+    record.keepintvl = sock.keepintvl(net);
+    record.keepcnt = sock.keepcnt(net);
+
+    record.kind = moment.kind;
+    record.size = RECORD_SIZE as u16;
+    record.time_ns = crate::mem::now_ns();
+    record.netns = net.inum();
+    record.state = moment.state;
     record.user_timeout = sock.user_timeout();
     record.silence = sock.silence();
     record.unanswered = moment.unanswered;
@@ -107,7 +110,7 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock, ends: &Ends) {
         record.owner_from = 0;
         record.owner_start_ns = 0;
         record.owner_since_ns = 0;
-        record.owner_comm = [0; 16];
+        record.owner_comm = Sixteen::default();
     }
 }
 
@@ -128,7 +131,7 @@ pub fn fill_noticed(
     noticed.time_ns = crate::mem::now_ns();
     noticed.died_ns = died_ns;
     noticed.inode = inode;
-    noticed.comm = [0; 16];
+    noticed.comm = Sixteen::default();
     if let Some(leader) = Process::current() {
         leader.read_comm(&mut noticed.comm);
     }
@@ -136,9 +139,8 @@ pub fn fill_noticed(
     noticed.err = err;
     noticed.call = call;
     noticed.reserved = [0; 7];
-    noticed.stack = [0; STACK_DEPTH];
     if call == call::BY_STACK {
-        // SAFETY: the destination is the array just cleared, and as long as said.
+        // SAFETY: the destination is as long as said. The helper clears what it does not fill.
         unsafe {
             bpf_get_stack(
                 ctx,
@@ -147,6 +149,8 @@ pub fn fill_noticed(
                 0,
             );
         }
+    } else {
+        noticed.stack = [0; STACK_DEPTH];
     }
 }
 
@@ -160,6 +164,6 @@ pub fn fill_notice(notice: &mut Notice, kind: u16, process: Process, parent: u32
     notice.inode = 0;
     notice.parent = parent;
     notice.reserved = 0;
-    notice.comm = [0; 16];
+    notice.comm = Sixteen::default();
     owner::read_name(name, &mut notice.comm);
 }

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid,
     generated::{bpf_get_current_task, bpf_probe_read_kernel_str},
 };
-use keepalive_ebpf::wire::COMM_LEN;
+use keepalive_ebpf::wire::{COMM_LEN, Sixteen};
 
 use crate::mem::{field, read, read_16};
 
@@ -17,7 +17,7 @@ pub struct Task {
     pub start_ns: u64,
     pub tgid: u32,
     pub reserved: u32,
-    pub comm: [u8; COMM_LEN],
+    pub comm: Sixteen,
 }
 
 impl Task {
@@ -25,7 +25,7 @@ impl Task {
         start_ns: 0,
         tgid: 0,
         reserved: 0,
-        comm: [0; COMM_LEN],
+        comm: Sixteen([0; 2]),
     };
 
     /// Becomes the current task; false when that is a kernel thread: work a thread does for a socket
@@ -102,17 +102,17 @@ impl Process {
     }
 
     #[inline(always)]
-    pub fn read_comm(self, to: &mut [u8; COMM_LEN]) {
+    pub fn read_comm(self, to: &mut Sixteen) {
         read_16(self.0, field!(task_comm), to);
     }
 }
 
 /// A name of any length, cut to what fits.
 #[inline(always)]
-pub fn read_name(from: u64, to: &mut [u8; COMM_LEN]) {
+pub fn read_name(from: u64, to: &mut Sixteen) {
     // SAFETY: the helper checks the source itself, and writes at most the sixteen bytes borrowed
     // here.
     unsafe {
-        bpf_probe_read_kernel_str(to.as_mut_ptr().cast(), COMM_LEN as u32, from as *const _);
+        bpf_probe_read_kernel_str((&raw mut *to).cast(), COMM_LEN as u32, from as *const _);
     }
 }

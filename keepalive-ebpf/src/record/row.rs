@@ -2,11 +2,12 @@
 
 use keepalive_ebpf::row::{ROW_SIZE, Row, flag};
 
-use super::{Ends, Sock, state};
+use super::{Sock, state};
 
 /// What the listing says of a socket.
 #[inline(always)]
-pub fn row(sock: Sock, state: u8, ends: &Ends) -> Row {
+pub fn row(sock: Sock, state: u8) -> Row {
+    let ends = sock.ends();
     let own = sock.own_settings();
     Row {
         inode: sock.inode(),

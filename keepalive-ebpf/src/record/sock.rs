@@ -6,7 +6,7 @@
 use keepalive_ebpf::{
     config::CGROUP_DEPTH,
     row::STOPPED,
-    wire::{AF_INET, AF_INET6, NEVER, flag},
+    wire::{AF_INET, AF_INET6, NEVER, Sixteen, flag},
 };
 
 use crate::mem::{config, field, jiffies, read, read_16};
@@ -46,8 +46,8 @@ pub struct Timer(pub u64);
 
 /// Both ends of a connection, as they are filtered and sent.
 pub struct Ends {
-    pub laddr: [u8; 16],
-    pub raddr: [u8; 16],
+    pub laddr: Sixteen,
+    pub raddr: Sixteen,
     pub lport: u16,
     pub rport: u16,
     pub family: u8,
@@ -285,7 +285,8 @@ impl Sock {
         }
     }
 
-    /// The socket that a file refers to: an MPTCP subflow's is its connection's.
+    /// The socket that a file refers to: an MPTCP subflow's is its connection's. Only of a TCP
+    /// socket; on any other the first read would be of something else.
     #[inline(always)]
     fn held(self) -> Self {
         if read!(self.0, tcp_is_mptcp) == 0 {
@@ -312,10 +313,16 @@ impl Sock {
     /// Inode number in sockfs, 0 when no file refers to the socket.
     #[inline(always)]
     pub fn inode(self) -> u64 {
+        self.held().own_inode()
+    }
+
+    /// The same, of a socket that is known to have a file: no subflow has one.
+    #[inline(always)]
+    pub fn own_inode(self) -> u64 {
         if field!(sk_ino).size != 0 {
-            return read!(self.held().0, sk_ino);
+            return read!(self.0, sk_ino);
         }
-        inode_of(self.socket())
+        inode_of(read!(self.0, sk_socket))
     }
 
     /// Both, read in one go.
@@ -331,27 +338,30 @@ impl Sock {
         (inode, refs_of(socket))
     }
 
-    /// `keepalive_time_when` and its like in include/net/tcp.h: 0 means the namespace's default.
-    #[inline(always)]
-    pub fn settings(self, net: Net) -> Settings {
-        let mut settings = self.own_settings();
-        if settings.keepidle == 0 {
-            settings.keepidle = read!(net.0, net_keepalive_time) as u32;
-        }
-        if settings.keepintvl == 0 {
-            settings.keepintvl = read!(net.0, net_keepalive_intvl) as u32;
-        }
-        if settings.keepcnt == 0 {
-            settings.keepcnt = read!(net.0, net_keepalive_probes) as u32;
-        }
-        settings
-    }
-
-    /// Jiffies of silence before the first probe.
+    /// Jiffies of silence before the first probe. As `keepalive_time_when` in include/net/tcp.h has
+    /// it, and its like below, 0 means the namespace's default.
     #[inline(always)]
     pub fn keepidle(self, net: Net) -> u32 {
         match read!(self.0, keepalive_time) as u32 {
             0 => read!(net.0, net_keepalive_time) as u32,
+            set => set,
+        }
+    }
+
+    /// Jiffies from one probe to the next.
+    #[inline(always)]
+    pub fn keepintvl(self, net: Net) -> u32 {
+        match read!(self.0, keepalive_intvl) as u32 {
+            0 => read!(net.0, net_keepalive_intvl) as u32,
+            set => set,
+        }
+    }
+
+    /// Unanswered probes that end the connection.
+    #[inline(always)]
+    pub fn keepcnt(self, net: Net) -> u32 {
+        match read!(self.0, keepalive_probes) as u32 {
+            0 => read!(net.0, net_keepalive_probes) as u32,
             set => set,
         }
     }
@@ -361,8 +371,8 @@ impl Sock {
     #[inline(always)]
     pub fn ends(self) -> Ends {
         let mut ends = Ends {
-            laddr: [0; 16],
-            raddr: [0; 16],
+            laddr: Sixteen::default(),
+            raddr: Sixteen::default(),
             lport: u16::from_be(read!(self.0, inet_sport) as u16),
             rport: u16::from_be(read!(self.0, skc_dport) as u16),
             family: read!(self.0, skc_family) as u8,
@@ -371,13 +381,13 @@ impl Sock {
         if ends.family == AF_INET6 {
             read_16(self.0, field!(skc_v6_rcv_saddr), &mut ends.laddr);
             read_16(self.0, field!(skc_v6_daddr), &mut ends.raddr);
-            if is_v4_mapped(&ends.raddr) {
+            if is_v4_mapped(ends.raddr) {
                 ends.family = AF_INET;
                 ends.flags = flag::V4_MAPPED;
             }
         } else {
-            map_v4(&mut ends.laddr, read!(self.0, skc_rcv_saddr) as u32);
-            map_v4(&mut ends.raddr, read!(self.0, skc_daddr) as u32);
+            ends.laddr = v4_mapped(read!(self.0, skc_rcv_saddr) as u32);
+            ends.raddr = v4_mapped(read!(self.0, skc_daddr) as u32);
         }
         ends
     }
@@ -436,23 +446,17 @@ fn refs_of(socket: u64) -> u32 {
     }
 }
 
+/// Upper half of the last eight bytes of a v4-mapped address.
+const V4_MAPPED: u64 = 0xffff;
+
 #[inline(always)]
-fn is_v4_mapped(addr: &[u8; 16]) -> bool {
-    let mut head = 0u8;
-    for byte in addr.iter().take(10) {
-        head |= byte;
-    }
-    head == 0 && addr[10] == 0xff && addr[11] == 0xff
+fn is_v4_mapped(Sixteen([high, low]): Sixteen) -> bool {
+    high == 0 && u64::from_be(low) >> 32 == V4_MAPPED
 }
 
 /// `addr` is in network byte order, as the kernel holds it.
 #[inline(always)]
-fn map_v4(to: &mut [u8; 16], addr: u32) {
-    to[10] = 0xff;
-    to[11] = 0xff;
-    let bytes = addr.to_ne_bytes();
-    to[12] = bytes[0];
-    to[13] = bytes[1];
-    to[14] = bytes[2];
-    to[15] = bytes[3];
+fn v4_mapped(addr: u32) -> Sixteen {
+    let low = V4_MAPPED << 32 | u64::from(u32::from_be(addr));
+    Sixteen([0, low.to_be()])
 }

@@ -148,9 +148,9 @@ fn event(
         kind,
         socket: Socket {
             family: family(record.family)?,
-            laddr: address(record.laddr),
+            laddr: address(record.laddr.bytes()),
             lport: record.lport,
-            raddr: address(record.raddr),
+            raddr: address(record.raddr.bytes()),
             rport: record.rport,
             state,
             netns: record.netns,
@@ -232,7 +232,7 @@ fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
         },
         process: Process {
             pid: noticed.tgid,
-            comm: name(&noticed.comm),
+            comm: name(&noticed.comm.bytes()),
             details: None,
         },
         tid: noticed.tid,
@@ -351,7 +351,7 @@ fn evidence(record: &Record) -> Result<Option<Evidence>, DecodeError> {
         pid: record.owner_tgid,
         start_ns: record.owner_start_ns,
         since_ns: record.owner_since_ns,
-        comm: record.owner_comm,
+        comm: record.owner_comm.bytes(),
         act,
     }))
 }

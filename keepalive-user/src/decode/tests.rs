@@ -15,9 +15,17 @@ fn base() -> Record {
         inode: 77,
         owner_start_ns: 9,
         owner_since_ns: 11,
-        laddr: "::ffff:10.0.0.1".parse::<Ipv6Addr>().unwrap().octets(),
-        raddr: "::ffff:10.0.0.2".parse::<Ipv6Addr>().unwrap().octets(),
-        owner_comm: *b"psql\0\0\0\0\0\0\0\0\0\0\0\0",
+        laddr: "::ffff:10.0.0.1"
+            .parse::<Ipv6Addr>()
+            .unwrap()
+            .octets()
+            .into(),
+        raddr: "::ffff:10.0.0.2"
+            .parse::<Ipv6Addr>()
+            .unwrap()
+            .octets()
+            .into(),
+        owner_comm: (*b"psql\0\0\0\0\0\0\0\0\0\0\0\0").into(),
         owner_tgid: 42,
         owner_from: wire::owner_from::CONNECT,
         family: wire::AF_INET,
@@ -53,7 +61,7 @@ fn base_noticed() -> Noticed {
         time_ns: 2_500_000,
         died_ns: 1_000_000,
         inode: 77,
-        comm: *b"reader\0\0\0\0\0\0\0\0\0\0",
+        comm: (*b"reader\0\0\0\0\0\0\0\0\0\0").into(),
         tid: 51,
         err: 110,
         call: wire::call::GETSOCKOPT,
@@ -71,7 +79,7 @@ fn base_notice() -> wire::Notice {
         inode: 0,
         parent: 59,
         reserved: 0,
-        comm: *b"child\0\0\0\0\0\0\0\0\0\0\0",
+        comm: (*b"child\0\0\0\0\0\0\0\0\0\0\0").into(),
     }
 }
 

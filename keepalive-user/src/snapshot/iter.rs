@@ -27,8 +27,8 @@ pub fn facts(bytes: &[u8; ROW_SIZE], hz: u32) -> Result<(u32, Facts), DecodeErro
     let set = |value: u32| (value != 0).then_some(value);
     let facts = Facts {
         family: decode::family(row.family)?,
-        local: SocketAddr::new(decode::address(row.laddr), row.lport),
-        peer: SocketAddr::new(decode::address(row.raddr), row.rport),
+        local: SocketAddr::new(decode::address(row.laddr.bytes()), row.lport),
+        peer: SocketAddr::new(decode::address(row.raddr.bytes()), row.rport),
         state: decode::state(row.state)?,
         inode: (row.inode != 0).then_some(row.inode),
         keepalive: Some(row.flags & flag::KEEPALIVE != 0),

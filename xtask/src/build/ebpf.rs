@@ -22,7 +22,16 @@ const TARGET: &str = if cfg!(target_endian = "big") {
 };
 
 /// Line numbers for the verifier's log, and BTF made of the same debug information.
-const FLAGS: [&str; 4] = ["-C", "debuginfo=2", "-C", "link-arg=--btf"];
+/// What is expanded "in order" is copies alone: clearing sixteen bytes becomes a call of a loop over
+/// bytes, and a fifth of what older verifiers walked.
+const FLAGS: [&str; 6] = [
+    "-C",
+    "debuginfo=2",
+    "-C",
+    "link-arg=--btf",
+    "-C",
+    "link-arg=--disable-expand-memcpy-in-order",
+];
 
 /// Builds the object and returns its path, which changes only when its content does.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
