@@ -1,7 +1,5 @@
 //! Which hook serves which purpose, and what is said where a kernel has none.
 
-use std::sync::mpsc::Receiver;
-
 use super::{
     attach::{self, Programs, Trampoline},
     error::HostError,
@@ -36,15 +34,11 @@ pub(super) struct Plan<'a> {
 }
 
 impl Attached {
-    /// Attaches all but the timer. Lifetimes first, so that nothing is born unseen.
-    ///
-    /// `timer` hears when the timer is attached, or that it will not be: attaching a trampoline waits
-    /// for whatever the kernel verifies meanwhile, and that program is the longest.
+    /// Attaches lifetimes, processes and deaths. Lifetimes first, so that nothing is born unseen.
     pub(super) fn hook(
         &mut self,
         programs: &mut Programs<'_>,
         plan: &Plan<'_>,
-        timer: &Receiver<()>,
     ) -> Result<(), HostError> {
         attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
         self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
@@ -66,13 +60,11 @@ impl Attached {
             Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
             Err(error) => self.missing.push(format!("reset: {error}")),
         }
-        let _ = timer.recv();
-        self.accept(programs, plan);
         Ok(())
     }
 
     /// Optional: without it accepted sockets are found by the scan.
-    fn accept(&mut self, programs: &mut Programs<'_>, plan: &Plan<'_>) {
+    pub(super) fn accept(&mut self, programs: &mut Programs<'_>, plan: &Plan<'_>) {
         match plan.trampoline(
             programs,
             Trampoline::Return,

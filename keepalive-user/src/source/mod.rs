@@ -18,7 +18,7 @@ mod object;
 mod opened;
 pub mod preflight;
 
-use std::{sync::mpsc, thread};
+use std::thread;
 
 use aya::{
     Ebpf,
@@ -264,7 +264,6 @@ impl Attempt<'_> {
             hz: config.hz,
         };
 
-        // Two threads, since loading and attaching take most of the start.
         let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
         let mut programs = Programs::of(&mut ebpf);
         let mut others = programs.split_off(&["keepalive_", "noticed_", "passed_"]);
@@ -275,18 +274,19 @@ impl Attempt<'_> {
             write_err,
             noticed: settings.events.noticed,
         };
-        let (attached_timer, timer_attached) = mpsc::channel();
+        // Alone: before 6.3 the kernel waits, at the first trampoline, for every task that is running
+        // to stop once. That takes 38 ms, and over 140 ms while a program is being verified.
+        attached.accept(&mut programs, &plan);
+        // Two threads, since loading and attaching take most of the start.
         let (calls, passed) = thread::scope(|scope| {
             let other = scope.spawn(move || {
-                let result = attach::keepalive(&mut others, attach, functions);
-                drop(attached_timer);
-                result?;
+                attach::keepalive(&mut others, attach, functions)?;
                 // No timer's function is 0, so until now the tracepoint found none to watch.
                 tell_address(address, &mut timer)?;
                 let calls = hooks::calls(&mut others, &plan);
                 Ok((calls, hooks::passed(&mut others, &plan)))
             });
-            attached.hook(&mut programs, &plan, &timer_attached)?;
+            attached.hook(&mut programs, &plan)?;
             other.join().unwrap_or(Err(HostError::Thread))
         })?;
         attached.watches(calls, passed);
