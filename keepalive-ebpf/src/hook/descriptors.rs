@@ -28,7 +28,11 @@ extern "C" fn descriptors_iter(ctx: *mut c_void) -> i32 {
     let task = Process(word(ctx, place::TASK));
     let file = word(ctx, place::FILE);
     // The last call of a walk brings neither.
-    if task.0 == 0 || file == 0 || !task.has_own_files() {
+    if task.0 == 0 || file == 0 {
+        return 0;
+    }
+    let leader = Process::of_task(task.0);
+    if task.shares_files(leader) {
         return 0;
     }
     let Some(sock) = Sock::of_file(file) else {
@@ -37,7 +41,6 @@ extern "C" fn descriptors_iter(ctx: *mut c_void) -> i32 {
     if !sock.is_inet() || !sock.is_tcp_or_mptcp() {
         return 0;
     }
-    let leader = Process::of_task(task.0);
     let row = Descriptor {
         inode: sock.own_inode(),
         start_ns: leader.start_ns(),

@@ -70,11 +70,10 @@ impl Process {
         Self::of_task(self.0) == self
     }
 
-    /// It does not share its descriptors with the leader of its thread group.
+    /// It shares its descriptors with the leader of its thread group, and is another.
     #[inline(always)]
-    pub fn has_own_files(self) -> bool {
-        let leader = Self::of_task(self.0);
-        leader == self || read!(leader.0, task_files) != read!(self.0, task_files)
+    pub fn shares_files(self, leader: Self) -> bool {
+        leader != self && read!(leader.0, task_files) == read!(self.0, task_files)
     }
 
     /// Thread group id in the initial pid namespace.

@@ -14,6 +14,14 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// What a pass has found, as inode, process and descriptor.
+    pub fn of(found: impl IntoIterator<Item = (u64, u32, u32)>) -> Self {
+        Self {
+            table: Table::of(found),
+            processes: RefCell::default(),
+        }
+    }
+
     /// Reads the descriptors of every process.
     pub fn read() -> Self {
         Self {

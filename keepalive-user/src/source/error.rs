@@ -35,6 +35,11 @@ pub enum HostError {
     Object(&'static str),
     #[error("the tracepoint backend uses no trampolines")]
     NoTrampolines,
+    #[error(
+        "the kernel's walk over descriptors numbers processes as the host does, and katrace runs in \
+         a pid namespace of its own"
+    )]
+    PidNamespace,
     #[error("a thread of the start ended early")]
     Thread,
     #[error("{operation}: {source}")]
@@ -96,6 +101,9 @@ impl HostError {
             ),
             Self::Btf(_) | Self::NoCgroup(_) => {
                 "this kernel keeps it elsewhere: please report its version and this line".into()
+            }
+            Self::PidNamespace => {
+                "--scan auto reads /proc here; or start katrace in the host's pid namespace".into()
             }
             Self::NoIterator(_) => {
                 "--reader auto takes sock_diag where the iterator is refused".into()

@@ -6,7 +6,7 @@ use aya::{
     Ebpf,
     programs::{Iter, Program, ProgramError, links::LinkError},
 };
-use keepalive_ebpf::config::Config;
+use keepalive_ebpf::{config::Config, wire::Descriptor};
 
 use super::{
     error::HostError,
@@ -14,7 +14,7 @@ use super::{
     functions::Functions,
     layout::KernelTypes,
     object::{self, Room},
-    preflight,
+    preflight, walk,
 };
 use crate::settings::Filters;
 
@@ -29,6 +29,8 @@ const NOTHING: Room = Room {
 /// The iterator, loaded.
 pub struct SocketIterator {
     ebpf: Ebpf,
+    /// The walk over descriptors is loaded too.
+    walks: bool,
     /// Jiffies per second, to read the rows by.
     pub hz: u32,
 }
@@ -65,9 +67,16 @@ impl SocketIterator {
             .load("tcp", functions.read()?)
             .map_err(failed("loading"))?;
         Ok(Self {
+            walks: walk::load(&mut ebpf, &functions).is_ok(),
             ebpf,
             hz: config.hz,
         })
+    }
+
+    /// Hands over every descriptor of a TCP socket; false where the kernel does not walk them, and
+    /// then nothing was handed over.
+    pub fn descriptors(&mut self, each: impl FnMut(&Descriptor)) -> bool {
+        self.walks && walk::walk(&mut self.ebpf, each)
     }
 
     /// A file whose bytes are the rows of the calling thread's network namespace. Reading it may be

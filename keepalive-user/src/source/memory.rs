@@ -1,22 +1,18 @@
 //! The kernel half's memory of processes, read and written from user space; and its walk over all
 //! descriptors.
 
-use std::{cell::RefCell, fs::File, io::Read, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use aya::{
     Ebpf,
     maps::{HashMap, MapData},
-    programs::Iter,
 };
-use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor, Lineage};
+use keepalive_ebpf::wire::{Descriptor, Lineage};
 
-use super::{error::HostError, functions::Functions, object};
+use super::{error::HostError, object, walk};
 
 /// The value that says that user space named the process.
 const NAMED: u32 = 2;
-const ITERATOR: &str = "descriptors_iter";
-/// Rows are read in pieces of this size.
-const PIECE: usize = 64 << 10;
 
 /// Shared with [`super::Source`], which detaches by emptying it.
 pub(super) type SharedEbpf = Rc<RefCell<Option<Ebpf>>>;
@@ -62,64 +58,11 @@ impl Memory {
 
     /// Hands over every descriptor of a TCP socket that the kernel walks by; false if it does not
     /// walk here, and then nothing was handed over.
-    pub fn descriptors(&mut self, mut each: impl FnMut(&Descriptor)) -> bool {
+    pub fn descriptors(&mut self, each: impl FnMut(&Descriptor)) -> bool {
         if !self.iterates {
             return false;
         }
-        let Some(mut file) = self.open() else {
-            return false;
-        };
-        let mut buffer = vec![0u8; PIECE];
-        let mut held = 0;
-        loop {
-            match file.read(&mut buffer[held..]) {
-                Ok(0) => return true,
-                Ok(read) => held += read,
-                // Seen at no time; what was handed over stands, and counts of references tell what
-                // is missing.
-                Err(_) => return true,
-            }
-            let rows = buffer[..held].chunks_exact(DESCRIPTOR_SIZE);
-            let rest = rows.remainder().len();
-            rows.filter_map(row).for_each(|row| each(&row));
-            buffer.copy_within(held - rest..held, 0);
-            held = rest;
-        }
-    }
-
-    fn open(&self) -> Option<File> {
         let mut ebpf = self.ebpf.borrow_mut();
-        let program: &mut Iter = ebpf.as_mut()?.program_mut(ITERATOR)?.try_into().ok()?;
-        let link = program.attach().ok()?;
-        program.take_link(link).ok()?.into_file().ok()
+        ebpf.as_mut().is_some_and(|ebpf| walk::walk(ebpf, each))
     }
-}
-
-/// Loads the walk over descriptors; it is attached anew for each walk.
-pub(super) fn load_iterator(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<(), HostError> {
-    let program: &mut Iter = ebpf
-        .program_mut(ITERATOR)
-        .ok_or(HostError::Object(ITERATOR))?
-        .try_into()
-        .map_err(|source| HostError::Program {
-            operation: "finding",
-            program: ITERATOR,
-            source,
-        })?;
-    program
-        .load("task_file", functions.read()?)
-        .map_err(|source| HostError::Program {
-            operation: "loading",
-            program: ITERATOR,
-            source,
-        })
-}
-
-fn row(bytes: &[u8]) -> Option<Descriptor> {
-    if bytes.len() != DESCRIPTOR_SIZE {
-        return None;
-    }
-    // SAFETY: as many bytes as the type has, all of whose fields are integers; the read does not
-    // ask for alignment.
-    Some(unsafe { bytes.as_ptr().cast::<Descriptor>().read_unaligned() })
 }

@@ -17,6 +17,7 @@ mod memory;
 mod object;
 mod opened;
 pub mod preflight;
+mod walk;
 
 use std::thread;
 
@@ -315,8 +316,8 @@ impl Attempt<'_> {
         };
         let iterates = match (load, self.settings.scan) {
             (false, _) => false,
-            (true, Scan::Iter) => memory::load_iterator(ebpf, self.functions).map(|()| true)?,
-            (true, Scan::Auto | Scan::Proc) => memory::load_iterator(ebpf, self.functions).is_ok(),
+            (true, Scan::Iter) => walk::load(ebpf, self.functions).map(|()| true)?,
+            (true, Scan::Auto | Scan::Proc) => walk::load(ebpf, self.functions).is_ok(),
         };
         let way = if iterates { "iter/task_file" } else { "/proc" };
         attached.hooks.holders = Some(way.into());
