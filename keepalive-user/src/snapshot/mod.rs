@@ -9,6 +9,7 @@ mod facts;
 mod iter;
 pub(crate) mod namespaces;
 mod reader;
+mod rows;
 
 use std::{net::IpAddr, sync::Arc};
 

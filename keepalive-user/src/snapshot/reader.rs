@@ -1,14 +1,6 @@
 //! Reading every socket, by whichever way the kernel allows.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    fs::File,
-    io::Read,
-    net::SocketAddr,
-    sync::Arc,
-};
-
-use keepalive_ebpf::row::ROW_SIZE;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Namespace, Row,
@@ -16,6 +8,7 @@ use super::{
     facts::{Defaults, Facts},
     iter,
     namespaces::{self, Place},
+    rows::{Recent, Rows},
 };
 use crate::{
     enrich::Directory,
@@ -23,12 +16,6 @@ use crate::{
     settings::{Filters, ReaderChoice, SnapshotSettings},
     source::{HostError, SocketIterator, preflight},
 };
-
-/// Rows asked for at once; the kernel hands over 32 KiB at most.
-const ROWS: usize = 512;
-
-/// Rows among which a second showing is looked for: more than a bucket of the kernel's table holds.
-const RECENT: usize = 64;
 
 /// Something that reads sockets, as often as wanted.
 pub struct Reader {
@@ -95,18 +82,17 @@ impl Reader {
     /// A namespace can be found but not read.
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
         let Self { way, filters, .. } = self;
-        let directory = Directory::read();
         let cgroups = match way {
             Way::Iter(_) => None,
             Way::Diag => cgroups(filters)?,
         };
         let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
+        let mut sockets = Sockets {
+            directory: None,
+            filters,
+            visitor,
+        };
         for place in namespaces::all().into_iter().filter(wanted) {
-            let mut sockets = Sockets {
-                directory: &directory,
-                filters,
-                visitor,
-            };
             let more = match way {
                 Way::Iter(iterator) => sockets.iterate(&place, iterator)?,
                 Way::Diag => sockets.diagnose(&place, cgroups.as_ref())?,
@@ -119,6 +105,17 @@ impl Reader {
     }
 }
 
+/// Who holds what: by the kernel's own walk where it walks, which takes a fraction of the time that
+/// /proc does.
+fn walk(iterator: &mut SocketIterator) -> Directory {
+    let mut found = Vec::new();
+    if iterator.descriptors(|row| found.push((row.inode, row.tgid, row.fd))) {
+        Directory::of(found)
+    } else {
+        Directory::read()
+    }
+}
+
 /// The cgroups that `--cgroup` means, where sock_diag is to be held to them.
 fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
     let family = filters.cgroup.map(diag::cgroup::family).transpose();
@@ -128,9 +125,10 @@ fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
     })
 }
 
-/// The sockets of one namespace on their way to whoever wants them.
+/// Sockets on their way to whoever wants them.
 struct Sockets<'a, V> {
-    directory: &'a Directory,
+    /// Read while the kernel makes the first rows.
+    directory: Option<Directory>,
     filters: &'a Filters,
     visitor: &'a mut V,
 }
@@ -140,13 +138,14 @@ impl<V: Visitor> Sockets<'_, V> {
     fn iterate(&mut self, place: &Place, iterator: &mut SocketIterator) -> Result<bool, HostError> {
         let hz = iterator.hz;
         let opened = place.within(|| Ok((iterator.open()?, place.defaults()?)))?;
-        let Some((mut file, of)) = opened else {
+        let Some((file, of)) = opened else {
             return Ok(true);
         };
         self.visitor.namespace(&of.namespace);
-        let mut rows = Rows::default();
+        let mut rows = Rows::of(file)?;
+        let directory = self.directory.get_or_insert_with(|| walk(iterator));
         let mut recent = Recent::default();
-        while let Some(bytes) = rows.next(&mut file)? {
+        while let Some(bytes) = rows.next()? {
             let (netns, facts) =
                 iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
             if netns != place.netns {
@@ -156,7 +155,7 @@ impl<V: Visitor> Sockets<'_, V> {
             if recent.has_or_takes(&facts) {
                 continue;
             }
-            let owner = self.owner(&facts);
+            let owner = owner(directory, &facts);
             if self.filters.want_owner(&owner) && !self.visitor.row(facts.row(&of, owner)) {
                 return Ok(false);
             }
@@ -175,6 +174,7 @@ impl<V: Visitor> Sockets<'_, V> {
             return Ok(true);
         };
         self.visitor.namespace(&of.namespace);
+        let directory = self.directory.get_or_insert_with(Directory::read);
         let mut holders = Holders::default();
         let mut more = true;
         diag.list(|listed| {
@@ -191,7 +191,7 @@ impl<V: Visitor> Sockets<'_, V> {
                     return Ok(true);
                 }
             }
-            let owner = self.owner(&facts);
+            let owner = owner(directory, &facts);
             if self.filters.want_owner(&owner) {
                 let facts = ask(facts, &owner, &mut holders, &of);
                 more = self.visitor.row(facts.row(&of, owner));
@@ -200,12 +200,12 @@ impl<V: Visitor> Sockets<'_, V> {
         })?;
         Ok(more)
     }
+}
 
-    fn owner(&self, facts: &Facts) -> Arc<Owner> {
-        match facts.inode {
-            Some(inode) => self.directory.owner(inode),
-            None => Arc::default(),
-        }
+fn owner(directory: &Directory, facts: &Facts) -> Arc<Owner> {
+    match facts.inode {
+        Some(inode) => directory.owner(inode),
+        None => Arc::default(),
     }
 }
 
@@ -221,78 +221,9 @@ fn ask(mut facts: Facts, owner: &Owner, holders: &mut Holders, of: &Defaults) ->
     facts
 }
 
-/// The last rows. Before 5.15 the kernel finds its way back into its table, at each read, by counting
-/// within the bucket: one more socket in there, and it shows the last one again.
-#[derive(Default)]
-struct Recent(VecDeque<(Option<u64>, SocketAddr, SocketAddr)>);
-
-impl Recent {
-    fn has_or_takes(&mut self, facts: &Facts) -> bool {
-        let key = (facts.inode, facts.local, facts.peer);
-        if self.0.contains(&key) {
-            return true;
-        }
-        if self.0.len() == RECENT {
-            self.0.pop_front();
-        }
-        self.0.push_back(key);
-        false
-    }
-}
-
-/// Rows out of a file that hands over as many bytes as it likes.
-struct Rows {
-    buffer: Vec<u8>,
-    at: usize,
-    end: usize,
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Self {
-            buffer: vec![0; ROWS * ROW_SIZE],
-            at: 0,
-            end: 0,
-        }
-    }
-}
-
-impl Rows {
-    fn next(&mut self, file: &mut File) -> Result<Option<&[u8; ROW_SIZE]>, HostError> {
-        while self.end - self.at < ROW_SIZE {
-            self.buffer.copy_within(self.at..self.end, 0);
-            self.end -= self.at;
-            self.at = 0;
-            let read = match file.read(&mut self.buffer[self.end..]) {
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(source) => {
-                    return Err(HostError::Io {
-                        operation: "reading the iterator",
-                        source,
-                    });
-                }
-            };
-            if read == 0 {
-                return match self.end {
-                    0 => Ok(None),
-                    left => Err(HostError::Row(format!("{left} bytes are left over"))),
-                };
-            }
-            self.end += read;
-        }
-        let row = self.buffer[self.at..].first_chunk();
-        self.at += ROW_SIZE;
-        Ok(row)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Seek, SeekFrom, Write},
-        net::{TcpListener, TcpStream},
-    };
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -314,7 +245,7 @@ mod tests {
             true
         };
         let mut sockets = Sockets {
-            directory: &Directory::read(),
+            directory: None,
             filters: &filters,
             visitor: &mut visitor,
         };
@@ -327,28 +258,5 @@ mod tests {
         assert_eq!(row.keepalive, Some(true));
         assert_eq!(row.keepcnt.map(|set| set.value), Some(4));
         assert!(row.next_probe_ms.is_some() && row.detect_idle_ms.is_some());
-    }
-
-    #[test]
-    fn rows_come_whole_however_they_are_read_and_a_torn_one_is_refused() {
-        let mut file = tempfile();
-        let bytes: Vec<u8> = (0..ROW_SIZE * 1000)
-            .map(|at| (at / ROW_SIZE) as u8)
-            .collect();
-        file.write_all(&bytes).unwrap();
-        file.write_all(b"torn").unwrap();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        let mut rows = Rows::default();
-        for at in 0..1000 {
-            let row = rows.next(&mut file).unwrap().unwrap();
-            assert_eq!(row, &[at as u8; ROW_SIZE]);
-        }
-        assert!(rows.next(&mut file).is_err());
-    }
-
-    /// A file without a name.
-    fn tempfile() -> File {
-        use rustix::fs::{MemfdFlags, memfd_create};
-        File::from(memfd_create("rows", MemfdFlags::CLOEXEC).unwrap())
     }
 }

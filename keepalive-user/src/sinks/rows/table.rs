@@ -3,6 +3,7 @@
 use std::{
     fmt::{Display, Write as _},
     io::{self, Write},
+    iter,
     net::SocketAddr,
 };
 
@@ -153,17 +154,15 @@ impl RowTable {
             } else {
                 (0, pad)
             };
-            let dying = at == LOST && cell.parse::<u32>().is_ok_and(|lost| lost > 0);
-            let style = if dying {
-                self.style(Style::new().bold().fg_color(Some(AnsiColor::Red.into())))
+            out.extend(gap.bytes().chain(iter::repeat_n(b' ', before)));
+            let is_dying = || cell.parse::<u32>().is_ok_and(|lost| lost > 0);
+            if self.screen.colour && at == LOST && is_dying() {
+                let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+                write!(out, "{style}{cell}{style:#}")?;
             } else {
-                Style::new()
-            };
-            write!(
-                out,
-                "{gap}{:before$}{style}{cell}{style:#}{:after$}",
-                "", ""
-            )?;
+                out.extend(cell.bytes());
+            }
+            out.extend(iter::repeat_n(b' ', after));
             gap = " ";
         }
         while out.len() > start && out.last() == Some(&b' ') {
