@@ -19,6 +19,7 @@ pub mod snapshot;
 mod sockets;
 mod source;
 mod stats;
+mod stop;
 pub mod summary;
 mod trace;
 

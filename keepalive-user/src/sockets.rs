@@ -19,7 +19,7 @@ use crate::{
     settings::{Format, SocketsSettings, SortBy},
     sinks::{RowSink, Screen},
     snapshot::{Reader, Row, Visitor},
-    trace::Stop,
+    stop::Stop,
 };
 
 /// Bytes gathered before they are written.

@@ -2,13 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    future,
     time::{Duration, Instant},
-};
-
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant as Moment, sleep_until},
 };
 
 use crate::{
@@ -22,6 +16,7 @@ use crate::{
     sinks::{Buffers, Screen, Sink},
     source::{Drained, Source},
     stats::Stats,
+    stop::{Stop, at},
     summary::Summary,
 };
 
@@ -58,7 +53,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     progress.end();
     pipeline.ready(&source)?;
     output.send(&mut pipeline.buffers).await;
-    stop.start_clock(settings);
+    stop.start_clock(settings.duration);
 
     let mut broken = false;
     while !pipeline.is_done() {
@@ -101,52 +96,6 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
             operation: "writing to stdout",
             source,
         })
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(Moment::from_std(moment)).await,
-        None => future::pending().await,
-    }
-}
-
-/// What ends a run from outside.
-pub struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    deadline: Option<Instant>,
-}
-
-impl Stop {
-    /// From the start, so that a signal during attaching is not lost.
-    pub fn listen() -> Result<Self, Error> {
-        let on = |kind| {
-            signal(kind).map_err(|source| Error::Internal {
-                operation: "listening for signals",
-                source,
-            })
-        };
-        Ok(Self {
-            interrupt: on(SignalKind::interrupt())?,
-            terminate: on(SignalKind::terminate())?,
-            deadline: None,
-        })
-    }
-
-    /// The duration counts from the first record.
-    fn start_clock(&mut self, settings: &TraceSettings) {
-        self.deadline = settings
-            .duration
-            .and_then(|duration| Instant::now().checked_add(duration));
-    }
-
-    pub async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = at(self.deadline) => {}
-        }
-    }
 }
 
 /// What may have to wait for its turn.

@@ -1,12 +1,14 @@
 //! From a `struct sock` to a wire record. The only room that reads the kernel's socket structures.
 
+mod ends;
 mod owner;
 mod row;
 mod sock;
 
+pub use ends::Ends;
 pub use owner::{Process, Task};
 pub use row::row;
-pub use sock::{Ends, Sock, Timer, state};
+pub use sock::{Sock, Timer, state};
 
 use core::ffi::c_void;
 

@@ -6,10 +6,10 @@
 use keepalive_ebpf::{
     config::CGROUP_DEPTH,
     row::STOPPED,
-    wire::{AF_INET, AF_INET6, NEVER, Sixteen, flag},
+    wire::{AF_INET, AF_INET6, NEVER},
 };
 
-use crate::mem::{config, field, jiffies, read, read_16};
+use crate::mem::{config, field, jiffies, read};
 
 /// TCP states of include/net/tcp_states.h, which are ABI (`/proc/net/tcp`, `tcp_info`).
 pub mod state {
@@ -43,17 +43,6 @@ pub struct Net(u64);
 /// Address of a `struct timer_list`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Timer(pub u64);
-
-/// Both ends of a connection, as they are filtered and sent.
-pub struct Ends {
-    pub laddr: Sixteen,
-    pub raddr: Sixteen,
-    pub lport: u16,
-    pub rport: u16,
-    pub family: u8,
-    /// Bits of [`flag`] that follow from the addresses.
-    pub flags: u8,
-}
 
 /// Keepalive settings; times in jiffies.
 pub struct Settings {
@@ -366,32 +355,6 @@ impl Sock {
         }
     }
 
-    /// Both ends. `inet_sport` rather than `inet_num` for the local port: that one is already 0
-    /// when a dying socket's state changes.
-    #[inline(always)]
-    pub fn ends(self) -> Ends {
-        let mut ends = Ends {
-            laddr: Sixteen::default(),
-            raddr: Sixteen::default(),
-            lport: u16::from_be(read!(self.0, inet_sport) as u16),
-            rport: u16::from_be(read!(self.0, skc_dport) as u16),
-            family: read!(self.0, skc_family) as u8,
-            flags: 0,
-        };
-        if ends.family == AF_INET6 {
-            read_16(self.0, field!(skc_v6_rcv_saddr), &mut ends.laddr);
-            read_16(self.0, field!(skc_v6_daddr), &mut ends.raddr);
-            if is_v4_mapped(ends.raddr) {
-                ends.family = AF_INET;
-                ends.flags = flag::V4_MAPPED;
-            }
-        } else {
-            ends.laddr = v4_mapped(read!(self.0, skc_rcv_saddr) as u32);
-            ends.raddr = v4_mapped(read!(self.0, skc_daddr) as u32);
-        }
-        ends
-    }
-
     /// Its cgroup, or one above it, has this id.
     #[inline(always)]
     pub fn in_cgroup(self, wanted: u64) -> bool {
@@ -444,19 +407,4 @@ fn refs_of(socket: u64) -> u32 {
         dead if dead < 0 => 0,
         refs => (refs as u32).wrapping_add(config!(file_refs_bias)),
     }
-}
-
-/// Upper half of the last eight bytes of a v4-mapped address.
-const V4_MAPPED: u64 = 0xffff;
-
-#[inline(always)]
-fn is_v4_mapped(Sixteen([high, low]): Sixteen) -> bool {
-    high == 0 && u64::from_be(low) >> 32 == V4_MAPPED
-}
-
-/// `addr` is in network byte order, as the kernel holds it.
-#[inline(always)]
-fn v4_mapped(addr: u32) -> Sixteen {
-    let low = V4_MAPPED << 32 | u64::from(u32::from_be(addr));
-    Sixteen([0, low.to_be()])
 }

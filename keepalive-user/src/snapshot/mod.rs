@@ -15,22 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 
 pub use reader::{Reader, Visitor};
 
-use crate::{
-    event::{Family, Owner, State},
-    settings::SnapshotSettings,
-    source::HostError,
-};
-
-/// Reads every socket that the filters let through, whole. Blocks for as long as that takes.
-///
-/// # Errors
-///
-/// The host refuses: privilege, or neither reader is allowed.
-pub fn read(settings: &SnapshotSettings) -> Result<Snapshot, HostError> {
-    let mut snapshot = Snapshot::default();
-    Reader::open(settings)?.read(&mut snapshot)?;
-    Ok(snapshot)
-}
+use crate::event::{Family, Owner, State};
 
 impl Visitor for Snapshot {
     fn row(&mut self, row: Row) -> bool {
