@@ -102,6 +102,9 @@ fn every_refusal_is_one_line_that_names_it() {
         "--plan --detect-within 1500ms",
         "--plan --detect-within 90s -o csv",
         "--plan --rules",
+        "--plan --detect-within 90s -p 1",
+        "--list-paths -N self",
+        "--rules --reader diag",
         "-o xml",
         "-L 0",
     ];

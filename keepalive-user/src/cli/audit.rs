@@ -36,6 +36,9 @@ Exit codes:
 
 const TIME: &str = "a time such as 5s, 2m, 1h30m";
 
+/// Arguments, and a group by its type's name, that mean nothing where no socket is read.
+const READING: [&str; 2] = ["reader", "FilterArgs"];
+
 #[derive(Args, Debug, Default)]
 pub(super) struct AuditArgs {
     #[command(flatten)]
@@ -71,15 +74,15 @@ pub(super) struct AuditArgs {
     pub fail_on: String,
 
     /// Print settings that satisfy --detect-within and --path; needs no privilege
-    #[arg(long, group = "instead")]
+    #[arg(long, group = "instead", conflicts_with_all = READING)]
     pub plan: bool,
 
     /// List the path profiles with their sources
-    #[arg(long, group = "instead")]
+    #[arg(long, group = "instead", conflicts_with_all = READING)]
     pub list_paths: bool,
 
     /// List the rules
-    #[arg(long, group = "instead")]
+    #[arg(long, group = "instead", conflicts_with_all = READING)]
     pub rules: bool,
 
     #[command(flatten)]

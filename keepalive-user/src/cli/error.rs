@@ -86,6 +86,9 @@ impl UsageError {
                 );
             }
         }
-        Self::Line(format!("{}; see katrace --help", parts.join("; ")))
+        Self::Line(format!(
+            "{}; see katrace --help",
+            parts.join("; ").replace(":;", ":")
+        ))
     }
 }
