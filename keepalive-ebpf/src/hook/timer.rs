@@ -35,7 +35,6 @@ struct Expiry {
     timer: u64,
     /// When TCP last handled a segment of the socket, before the timer refreshes that stamp.
     mstamp_us: u64,
-    jiffies: u32,
     heard: u32,
     probes_out: u32,
     segs_out: u32,
@@ -124,7 +123,6 @@ fn enter(timer: Timer) {
     expiry.sock = sock.0;
     expiry.timer = timer.0;
     expiry.mstamp_us = sock.mstamp_us();
-    expiry.jiffies = jiffies();
     expiry.heard = sock.heard();
     expiry.probes_out = sock.probes_out();
     expiry.segs_out = sock.segs_out();
@@ -248,9 +246,13 @@ fn is_stalled(sock: Sock, state: u8, expiry: &Expiry) -> bool {
     wait > config!(hz) / 20 && sock.snd_una() != sock.write_seq() && was_due(sock, expiry)
 }
 
-/// The peer had been silent for the idle time when the timer expired.
+/// The kernel found that the peer had been silent for the idle time. The clock alone cannot tell: it may tick
+/// between the kernel's look at it and either end of the expiry. How the timer was set can: to the end of the
+/// idle time where that was not over, HZ/20 ahead where a process had the socket locked, at least HZ/2 ahead
+/// after a probe or with data in flight.
 #[inline(always)]
 fn was_due(sock: Sock, expiry: &Expiry) -> bool {
-    let idle = expiry.jiffies.wrapping_sub(expiry.heard);
-    (idle as i32) >= 0 && idle >= sock.keepidle(sock.net())
+    let due = expiry.heard.wrapping_add(sock.keepidle(sock.net()));
+    let set = sock.keepalive_expires().wrapping_sub(due) as i32;
+    jiffies().wrapping_sub(due) as i32 >= 0 && set > (config!(hz) / 4) as i32
 }
