@@ -1,21 +1,19 @@
 //! Sockets that were there before, of many processes: whose are they, and how soon is that known?
 
 use std::{
-    fs::File,
     io::{Read, Seek},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::Value;
 
 use super::{
     Bench,
     load::Load,
     start::milliseconds,
-    subject::{Child, Subject, peak, settle},
+    subject::{Subject, in_memory, peak, settle},
     table::{Against, Row, Table},
 };
 use crate::lab::Counters;
@@ -85,29 +83,27 @@ fn run_ss(bench: &Bench, load: &Load, args: &[&str]) -> Result<Option<f64>> {
 
 /// How long a command takes in the sockets' namespace, its output thrown away.
 fn timed(load: &Load, mut command: Command) -> Result<Duration> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit());
+    // Not the terminal for stderr: katrace would show progress there, in the midst of the bench's own lines.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     load.pair.ours.within(|| {
         let began = Instant::now();
-        let started = command
-            .spawn()
-            .with_context(|| format!("start {command:?}"))?;
-        let mut child = Child(started);
-        let status = child
-            .0
-            .wait()
-            .with_context(|| format!("wait for {command:?}"))?;
-        ensure!(status.success(), "{command:?} ended with {status}");
-        Ok(began.elapsed())
+        let ended = command
+            .output()
+            .with_context(|| format!("run {command:?}"))?;
+        let took = began.elapsed();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(
+            ended.status.success(),
+            "{command:?} ended with {}: {said}",
+            ended.status
+        );
+        Ok(took)
     })
 }
 
 /// Has every socket probe, and asks for the owner of each event.
 fn all_known(bench: &Bench, load: &mut Load) -> Result<()> {
-    let memory = memfd_create(c"events", MFdFlags::empty()).context("create a file in memory")?;
-    let mut written = File::from(memory);
+    let mut written = in_memory()?;
     let mut command = bench
         .katrace("fentry")
         .command(["-o", "json", "-e", "probe"]);

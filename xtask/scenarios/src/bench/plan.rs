@@ -45,7 +45,7 @@ impl Plan {
                 sockets: 4_000,
                 window: Duration::from_secs(8),
                 starts: 3,
-                rates: &[4_000, 8_000, 16_000, 32_000],
+                rates: &[4_000, 8_000, 16_000, 32_000, 48_000],
                 growth: [1_000, 10_000, 50_000],
                 growth_rounds: 2,
                 processes: 1_000,

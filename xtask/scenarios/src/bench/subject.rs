@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
+    io::{BufRead, BufReader, Seek},
     process::{Command, Stdio},
     thread::{JoinHandle, sleep},
     time::{Duration, Instant},
@@ -10,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        signal::{Signal, kill},
+    },
     time::ClockId,
     unistd::Pid,
 };
@@ -35,6 +39,8 @@ pub enum Tool<'a> {
     Floor(&'a str),
     /// What a user would write today.
     Bpftrace(&'a str),
+    /// The same, what it prints kept and counted: it does not tell all that it loses.
+    BpftraceCounted(&'a str),
     /// katrace with these arguments, its output thrown away.
     Katrace(&'a str, &'a [&'a str]),
 }
@@ -50,7 +56,7 @@ impl Tool<'_> {
                 command.arg(bench.floor.as_ref()?);
                 Some(command)
             }
-            Self::Bpftrace(way) => {
+            Self::Bpftrace(way) | Self::BpftraceCounted(way) => {
                 let mut command = Command::new(bench.bpftrace.as_ref()?);
                 command.args(["-e", &script(way)]);
                 Some(command)
@@ -101,6 +107,8 @@ pub struct Subject {
     child: Child,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
+    /// What it prints, where that is too much to read meanwhile.
+    kept: Option<File>,
 }
 
 /// What it has used since it began.
@@ -120,6 +128,8 @@ pub struct Used {
 pub struct Said {
     pub stdout: String,
     pub stderr: String,
+    /// How many of the lines that it printed tell of an event, where they were kept.
+    pub lines: Option<u64>,
 }
 
 impl Subject {
@@ -128,14 +138,16 @@ impl Subject {
         let Some(command) = tool.command(bench) else {
             return Ok(None);
         };
-        // A floor says at its end how much it took; what the others print is not of interest.
+        let mut kept = None;
+        // A floor says at its end how much it took.
         let output = match tool {
             Tool::Floor(_) => Stdio::piped(),
-            _ => Stdio::null(),
+            Tool::BpftraceCounted(_) => kept.insert(in_memory()?).try_clone()?.into(),
+            Tool::Nothing | Tool::Bpftrace(_) | Tool::Katrace(..) => Stdio::null(),
         };
-        Self::spawn(command, output)
-            .with_context(|| format!("{tool:?}"))
-            .map(Some)
+        let mut subject = Self::spawn(command, output).with_context(|| format!("{tool:?}"))?;
+        subject.kept = kept;
+        Ok(Some(subject))
     }
 
     /// The same for any command that holds BPF programs once it has attached.
@@ -150,6 +162,7 @@ impl Subject {
             stdout: child.stdout.take().map(|out| read_all(Some(out))),
             stderr: Some(read_all(child.stderr.take())),
             child: Child(child),
+            kept: None,
         };
         let mut settling = Settling::default();
         let attached = wait_until(Instant::now() + Duration::from_secs(40), || {
@@ -200,10 +213,28 @@ impl Subject {
         let said = Said {
             stdout: text(&mut self.stdout)?,
             stderr: text(&mut self.stderr)?,
+            lines: self.kept.take().map(lines_of_events).transpose()?,
         };
         ensure!(status.is_some(), "a tool did not end: {}", said.stderr);
         Ok(said)
     }
+}
+
+/// A file for what a tool prints.
+pub fn in_memory() -> Result<File> {
+    let memory = memfd_create(c"printed", MFdFlags::MFD_CLOEXEC);
+    Ok(memory.context("create a file in memory")?.into())
+}
+
+/// Those that begin with a time of day.
+fn lines_of_events(mut printed: File) -> Result<u64> {
+    printed.rewind().context("read what a tool printed")?;
+    let mut count = 0;
+    for line in BufReader::new(printed).split(b'\n') {
+        let line = line.context("read what a tool printed")?;
+        count += u64::from(line.first().is_some_and(u8::is_ascii_digit));
+    }
+    Ok(count)
 }
 
 /// User and system time of a process.

@@ -113,9 +113,11 @@ impl Sample {
                 self.events = Some(records);
                 self.lost = self.runs - records;
             }
-            Tool::Bpftrace(_) => {
-                self.lost = bpftrace_lost(&said.stderr);
-                self.events = Some(self.runs.saturating_sub(self.lost));
+            Tool::Bpftrace(_) | Tool::BpftraceCounted(_) => {
+                let told = bpftrace_lost(&said.stderr);
+                let events = said.lines.unwrap_or(self.runs.saturating_sub(told));
+                self.lost = self.runs.saturating_sub(events);
+                self.events = Some(events);
             }
             Tool::Katrace(_, args) => {
                 let account = account(&said.stderr)?;
