@@ -1,7 +1,6 @@
 //! One listing of sockets, or one after another.
 
 use std::{
-    cmp::Reverse,
     io::{self, IsTerminal, Write},
     sync::{
         Arc,
@@ -16,9 +15,9 @@ use tokio::sync::Notify;
 use crate::{
     Error,
     progress::Progress,
-    settings::{Format, SocketsSettings, SortBy},
+    settings::{Format, SocketsSettings},
     sinks::{RowSink, Screen},
-    snapshot::{Reader, Row, Visitor},
+    snapshot::{Reader, Row, Visitor, sort},
     stop::Stop,
 };
 
@@ -202,40 +201,6 @@ impl Visitor for Listing<'_> {
             }
         }
         self.written.is_ok() && !self.asked.load(Ordering::Relaxed)
-    }
-}
-
-/// Equals keep the order they came in.
-fn sort(rows: &mut [Row], by: SortBy) {
-    // What never comes, or is not known, stands last.
-    let soonest = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
-    match by {
-        SortBy::State => rows.sort_by_key(|row| row.state.name()),
-        SortBy::Local => rows.sort_by_key(|row| (row.laddr, row.lport)),
-        SortBy::Peer => rows.sort_by_key(|row| (row.raddr, row.rport)),
-        SortBy::Pid => rows.sort_by_key(|row| {
-            let process = row.owner.process.as_ref();
-            process.map_or(u32::MAX, |process| process.pid)
-        }),
-        SortBy::Comm => rows.sort_by_cached_key(|row| {
-            let process = row.owner.process.as_ref();
-            (
-                process.is_none(),
-                process.map(|process| process.comm.clone()),
-            )
-        }),
-        SortBy::Netns => rows.sort_by_key(|row| row.netns),
-        SortBy::Idle => rows.sort_by_key(|row| soonest(row.keepidle_ms.map(|set| set.value))),
-        SortBy::UserTimeout => rows.sort_by_key(|row| match row.user_timeout_ms {
-            Some(set) if set.value > 0 => u64::from(set.value),
-            _ => u64::MAX,
-        }),
-        SortBy::NextProbe => rows.sort_by_key(|row| soonest(row.next_probe_ms)),
-        SortBy::DetectIdle => rows.sort_by_key(|row| soonest(row.detect_idle_ms)),
-        SortBy::DetectData => rows.sort_by_key(|row| soonest(row.detect_data_ms)),
-        SortBy::Unanswered => rows.sort_by_key(|row| Reverse(row.unanswered)),
-        SortBy::Silence => rows.sort_by_key(|row| Reverse(row.silence_ms)),
-        SortBy::Unacked => rows.sort_by_key(|row| Reverse(row.unacked_bytes)),
     }
 }
 

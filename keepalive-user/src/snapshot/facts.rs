@@ -196,6 +196,11 @@ pub mod tests {
         facts.row(&defaults(), Arc::default())
     }
 
+    /// An established connection that nobody is known to hold.
+    pub fn some_row() -> Row {
+        row(facts())
+    }
+
     #[test]
     fn each_value_says_where_it_comes_from() {
         let row = row(facts());

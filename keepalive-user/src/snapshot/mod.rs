@@ -10,10 +10,12 @@ mod iter;
 pub(crate) mod namespaces;
 mod reader;
 mod rows;
+mod sort;
 
 use std::{net::IpAddr, sync::Arc};
 
 pub use reader::{Reader, Visitor};
+pub use sort::sort;
 
 use crate::event::{Family, Owner, State};
 
