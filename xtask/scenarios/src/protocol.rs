@@ -49,6 +49,8 @@ pub enum Order {
     /// A new socket, bound when `from` is given.
     Socket {
         v6: bool,
+        /// MPTCP: the process's socket has TCP sockets of its own.
+        multipath: bool,
         from: Option<SocketAddr>,
         keepalive: Option<Keepalive>,
     },

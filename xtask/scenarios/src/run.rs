@@ -23,6 +23,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
     let chosen: Vec<&Scenario> = ALL
         .iter()
         .filter(|scenario| plan.only.is_empty() || plan.only.iter().any(|o| o == scenario.name))
+        .filter(|scenario| can_be_run(scenario))
         .collect();
     for name in &plan.only {
         ensure!(
@@ -74,6 +75,18 @@ pub fn run(plan: &Plan) -> Result<bool> {
         );
     }
     Ok(report.finish())
+}
+
+/// Where the kernel lacks what a scenario is about, says so.
+fn can_be_run(scenario: &Scenario) -> bool {
+    let missing = scenario.needs.filter(|feature| !feature.is_there());
+    if let Some(feature) = missing {
+        println!(
+            "  {}: not run, this kernel has no {}",
+            scenario.name, feature.name
+        );
+    }
+    missing.is_none()
 }
 
 /// Beside so many processes every start of katrace is slow, so these come when nothing else does.

@@ -64,9 +64,10 @@ impl Sockets {
         Ok(match order {
             Order::Socket {
                 v6,
+                multipath,
                 from,
                 keepalive,
-            } => self.keep(socket::create(v6, from, keepalive)?)?,
+            } => self.keep(socket::create(v6, multipath, from, keepalive)?)?,
             Order::Connect { fd, to } => match socket::connect(self.find(fd)?, to)? {
                 Some(errno) => Answer::Errno { errno },
                 None => Answer::Socket(socket::describe(self.find(fd)?)?),

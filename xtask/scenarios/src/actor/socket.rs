@@ -15,9 +15,20 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::protocol::{Keepalive, Opened};
 
-pub fn create(v6: bool, from: Option<SocketAddr>, keepalive: Option<Keepalive>) -> Result<OwnedFd> {
+pub fn create(
+    v6: bool,
+    multipath: bool,
+    from: Option<SocketAddr>,
+    keepalive: Option<Keepalive>,
+) -> Result<OwnedFd> {
     let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let protocol = if multipath {
+        Protocol::MPTCP
+    } else {
+        Protocol::TCP
+    };
+    let socket = Socket::new(domain, Type::STREAM, Some(protocol))
+        .with_context(|| format!("open a socket of {protocol:?}"))?;
     if let Some(from) = from {
         socket.set_reuse_address(true)?;
         socket

@@ -156,6 +156,19 @@ impl Actor {
         self.sock(opened, keepalive)
     }
 
+    /// Opens an MPTCP connection.
+    pub fn connect_multipath(&mut self, to: SocketAddr) -> Result<Sock> {
+        let order = Order::Socket {
+            v6: to.is_ipv6(),
+            multipath: true,
+            from: None,
+            keepalive: None,
+        };
+        let fd = self.opened(&order)?.fd;
+        let opened = self.opened(&Order::Connect { fd, to })?;
+        self.sock(opened, None)
+    }
+
     /// A socket that is bound and has yet to connect.
     pub fn socket(
         &mut self,
@@ -165,6 +178,7 @@ impl Actor {
     ) -> Result<Opened> {
         self.opened(&Order::Socket {
             v6: to.is_ipv6(),
+            multipath: false,
             from,
             keepalive,
         })

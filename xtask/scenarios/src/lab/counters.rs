@@ -18,8 +18,8 @@ impl Counters {
     pub fn of(netns: &Netns) -> Result<Self> {
         let text = netstat(netns)?;
         Ok(Self {
-            keepalive: tcp_ext(&text, "TCPKeepAlive")?,
-            aborts: tcp_ext(&text, "TCPAbortOnTimeout")?,
+            keepalive: counter(&text, "TcpExt", "TCPKeepAlive")?,
+            aborts: counter(&text, "TcpExt", "TCPAbortOnTimeout")?,
         })
     }
 
@@ -31,9 +31,9 @@ impl Counters {
     }
 }
 
-/// One other `TcpExt` counter of a namespace.
-pub fn named(netns: &Netns, name: &str) -> Result<u64> {
-    tcp_ext(&netstat(netns)?, name)
+/// One other counter of a namespace.
+pub fn named(netns: &Netns, group: &str, name: &str) -> Result<u64> {
+    counter(&netstat(netns)?, group, name)
 }
 
 fn netstat(netns: &Netns) -> Result<String> {
@@ -41,37 +41,41 @@ fn netstat(netns: &Netns) -> Result<String> {
 }
 
 /// The file pairs a line of names with a line of values.
-fn tcp_ext(text: &str, name: &str) -> Result<u64> {
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+fn counter(text: &str, group: &str, name: &str) -> Result<u64> {
+    let of_group = |line: &str| line.split_once(':').map(|(before, _)| before) == Some(group);
+    let mut lines = text.lines().filter(|line| of_group(line));
     let (names, values) = lines
         .next()
         .zip(lines.next())
-        .context("no TcpExt in net/netstat")?;
+        .with_context(|| format!("no {group} in net/netstat"))?;
     names
         .split_whitespace()
         .zip(values.split_whitespace())
         .find(|(found, _)| *found == name)
-        .with_context(|| format!("this kernel has no TcpExt{name}"))?
+        .with_context(|| format!("this kernel has no {group}{name}"))?
         .1
         .parse()
-        .with_context(|| format!("TcpExt{name} is no number"))
+        .with_context(|| format!("{group}{name} is no number"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::tcp_ext;
+    use super::counter;
 
     const TEXT: &str =
         "TcpExt: TCPTimeouts TCPKeepAlive\nTcpExt: 4 7\nIpExt: InNoRoutes\nIpExt: 1\n";
 
     #[test]
     fn a_counter_is_found_by_its_name() {
-        assert_eq!(tcp_ext(TEXT, "TCPKeepAlive").unwrap(), 7);
+        assert_eq!(counter(TEXT, "TcpExt", "TCPKeepAlive").unwrap(), 7);
+        assert_eq!(counter(TEXT, "IpExt", "InNoRoutes").unwrap(), 1);
     }
 
     #[test]
     fn an_absent_counter_is_named() {
-        let error = tcp_ext(TEXT, "TCPAbortOnTimeout").unwrap_err().to_string();
+        let error = counter(TEXT, "TcpExt", "TCPAbortOnTimeout")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("TcpExtTCPAbortOnTimeout"), "{error}");
     }
 }

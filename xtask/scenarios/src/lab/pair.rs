@@ -93,12 +93,25 @@ impl Pair {
 
     /// A listener of the peer for both families. Its kernel accepts and acknowledges by itself.
     pub fn listen(&self, port: u16) -> Result<TcpListener> {
-        self.listen_with(port, None)
+        self.listen_as(Protocol::TCP, port, None)
     }
 
     pub fn listen_with(&self, port: u16, receive_buffer: Option<usize>) -> Result<TcpListener> {
+        self.listen_as(Protocol::TCP, port, receive_buffer)
+    }
+
+    pub fn listen_multipath(&self, port: u16) -> Result<TcpListener> {
+        self.listen_as(Protocol::MPTCP, port, None)
+    }
+
+    fn listen_as(
+        &self,
+        protocol: Protocol,
+        port: u16,
+        receive_buffer: Option<usize>,
+    ) -> Result<TcpListener> {
         self.peer.within(|| {
-            let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+            let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(protocol))?;
             socket.set_only_v6(false)?;
             socket.set_reuse_address(true)?;
             if let Some(bytes) = receive_buffer {

@@ -130,7 +130,7 @@ pub fn connect_silent() -> Result<Act> {
             ..Death::of("connect")
         };
         let timeout = check::dies(scene, &sock, 5, &death)?;
-        let retransmitted = counters::named(&scene.pair.ours, "TCPSynRetrans")?;
+        let retransmitted = counters::named(&scene.pair.ours, "TcpExt", "TCPSynRetrans")?;
         check::field(&timeout, "retransmits", retransmitted)?;
         let errno = actor.errno()?;
         ensure!(

@@ -1,4 +1,4 @@
-//! Address families, and one 5-tuple that exists twice.
+//! Address families, MPTCP, and one 5-tuple that exists twice.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     lab::{
-        Actor, Pair, Scene,
+        Actor, Pair, Scene, counters,
         pair::{OURS4, PEER4, PEER6},
     },
-    protocol::Keepalive,
+    protocol::{Keepalive, Order},
 };
 
 const PORT: u16 = 7004;
@@ -51,6 +51,29 @@ fn dies_at(to: SocketAddr, name: &'static str) -> Result<Act> {
         check::probes_sent(&events, true)?;
         let run = check::last_run(&events)?;
         ensure!(run == 2, "{run} probes before the timeout, 2 were due");
+        drop(listener);
+        Ok(())
+    }))
+}
+
+/// The socket that dies is a subflow, which no process has a descriptor of: its connection's holder is named. Data in
+/// flight decides, since MPTCP hands SO_KEEPALIVE on to its subflows only since 5.14.
+pub fn multipath() -> Result<Act> {
+    let pair = Pair::new()?;
+    pair.ours.sysctl("ipv4/tcp_retries2", 3)?;
+    let listener = pair.listen_multipath(PORT)?;
+    Ok(on(pair, move |scene| {
+        let mut actor = Actor::start(&scene.pair.ours, "kat-mptcp")?;
+        let sock = actor.connect_multipath(SocketAddr::from((PEER4, PORT)))?;
+        let agreed = counters::named(&scene.pair.ours, "MPTcpExt", "MPCapableSYNACKRX")?;
+        ensure!(agreed == 1, "the connection fell back to TCP");
+        scene.pair.vanish()?;
+        actor.done(&Order::Write {
+            fd: sock.fd,
+            bytes: 100,
+        })?;
+        let timeout = check::dies(scene, &sock, 10, &Death::of("retransmit"))?;
+        check::holders(&timeout, &sock, &[(sock.pid, sock.fd)])?;
         drop(listener);
         Ok(())
     }))

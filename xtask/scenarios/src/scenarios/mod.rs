@@ -53,10 +53,45 @@ pub struct Scenario {
     pub name: &'static str,
     pub about: &'static str,
     pub kind: Kind,
+    /// Without it there is nothing to run, and nothing is counted.
+    pub needs: Option<Feature>,
+}
+
+/// What a kernel may be built without.
+#[derive(Clone, Copy)]
+pub struct Feature {
+    pub name: &'static str,
+    /// There where the feature is.
+    path: &'static str,
+}
+
+impl Feature {
+    const MPTCP: Self = Self {
+        name: "MPTCP",
+        path: "/proc/sys/net/mptcp",
+    };
+
+    pub fn is_there(self) -> bool {
+        Path::new(self.path).exists()
+    }
 }
 
 const fn scenario(name: &'static str, kind: Kind, about: &'static str) -> Scenario {
-    Scenario { name, about, kind }
+    Scenario {
+        name,
+        about,
+        kind,
+        needs: None,
+    }
+}
+
+impl Scenario {
+    const fn needs(self, feature: Feature) -> Self {
+        Self {
+            needs: Some(feature),
+            ..self
+        }
+    }
 }
 
 pub const ALL: &[Scenario] = &[
@@ -121,6 +156,12 @@ pub const ALL: &[Scenario] = &[
         Kind::Shared(families::v4_mapped),
         "IPv4 through an IPv6 socket",
     ),
+    scenario(
+        "multipath",
+        Kind::Shared(families::multipath),
+        "a subflow of an MPTCP connection dies: the connection's holder",
+    )
+    .needs(Feature::MPTCP),
     scenario(
         "other-netns",
         Kind::Shared(families::other_netns),
