@@ -57,9 +57,15 @@ pub fn is_named(interest: u32) -> bool {
     interest != ACTED
 }
 
-/// A child begins; what mattered of its parent matters of it.
+/// A child begins; what mattered of its parent matters of it. False when that was noted already.
 #[inline(always)]
-pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) {
+pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) -> bool {
+    if let Some(noted) = LINEAGE.get_ptr(tgid)
+        // SAFETY: a value of a preallocated map, always valid to read.
+        && unsafe { (*noted).start_ns } == lineage.start_ns
+    {
+        return false;
+    }
     if PROCESSES
         .insert(tgid, interest, u64::from(BPF_ANY))
         .is_err()
@@ -67,6 +73,7 @@ pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) {
         emit::count_untracked();
     }
     let _ = LINEAGE.insert(tgid, lineage, u64::from(BPF_ANY));
+    true
 }
 
 /// A process is no more.

@@ -3,6 +3,10 @@
 //! `sched:sched_process_fork`, `task:task_rename` and `sched:sched_process_exit` (raw) run on every
 //! kernel and backend. Each looks one number up and returns unless the process has to do with a
 //! socket. `task_rename` covers exec and prctl alike, and carries the new name.
+//!
+//! Each has a twin, for the task that took the CPU from another one inside the first: the kernel
+//! skips a program that is already running there (since 6.1). What the first has done the twin
+//! finds done; only of a new name it sends word again, which changes nothing.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use keepalive_ebpf::wire::{Lineage, kind};
@@ -11,6 +15,16 @@ use crate::{emit, family, record::Process};
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 pub fn process_fork(ctx: RawTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn process_fork_twin(ctx: RawTracePointContext) -> i32 {
+    forked(&ctx)
+}
+
+#[inline(always)]
+fn forked(ctx: &RawTracePointContext) -> i32 {
     let parent = Process::of_task(ctx.arg(0));
     let Some(interest) = family::interest(parent.tgid()) else {
         return 0;
@@ -26,7 +40,9 @@ pub fn process_fork(ctx: RawTracePointContext) -> i32 {
         parent: parent.tgid(),
         reserved: 0,
     };
-    family::begins(child.tgid(), interest, &lineage);
+    if !family::begins(child.tgid(), interest, &lineage) {
+        return 0;
+    }
     if family::is_named(interest) {
         emit::notice(kind::FORKED, child, parent.tgid(), child.comm());
     }
@@ -35,6 +51,16 @@ pub fn process_fork(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "task_rename")]
 pub fn process_rename(ctx: RawTracePointContext) -> i32 {
+    renamed(&ctx)
+}
+
+#[raw_tracepoint(tracepoint = "task_rename")]
+pub fn process_rename_twin(ctx: RawTracePointContext) -> i32 {
+    renamed(&ctx)
+}
+
+#[inline(always)]
+fn renamed(ctx: &RawTracePointContext) -> i32 {
     let process = Process(ctx.arg(0));
     if let Some(interest) = family::interest(process.tgid())
         && family::is_named(interest)
@@ -48,6 +74,16 @@ pub fn process_rename(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn process_exit(ctx: RawTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn process_exit_twin(ctx: RawTracePointContext) -> i32 {
+    exited(&ctx)
+}
+
+#[inline(always)]
+fn exited(ctx: &RawTracePointContext) -> i32 {
     let task = Process(ctx.arg(0));
     let Some(interest) = family::interest(task.tgid()) else {
         return 0;

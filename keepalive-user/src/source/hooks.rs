@@ -43,8 +43,11 @@ impl Attached {
         attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
         self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
         attach::raw_tracepoint(programs, "process_fork", "sched_process_fork")?;
+        attach::raw_tracepoint(programs, "process_fork_twin", "sched_process_fork")?;
         attach::raw_tracepoint(programs, "process_rename", "task_rename")?;
+        attach::raw_tracepoint(programs, "process_rename_twin", "task_rename")?;
         attach::raw_tracepoint(programs, "process_exit", "sched_process_exit")?;
+        attach::raw_tracepoint(programs, "process_exit_twin", "sched_process_exit")?;
         self.hooks.process =
             Some("sched:sched_process_fork, task:task_rename, sched:sched_process_exit".into());
         attach::raw_tracepoint(programs, "lifetime_set_state", "inet_sock_set_state")?;
