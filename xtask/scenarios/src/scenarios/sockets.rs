@@ -327,7 +327,7 @@ pub fn readers_agree(katrace: &Katrace) -> Result<()> {
     let opened = opened.map_err(|_| anyhow::anyhow!("the churn died"))??;
     let lists = lists?;
     drop(listener);
-    for rows in &lists {
+    for (reader, rows) in readers.iter().zip(&lists) {
         let of_crowd = rows.values().filter(|row| row["comm"] == "kat-crowd");
         let mut count = 0;
         for row in of_crowd {
@@ -335,7 +335,11 @@ pub fn readers_agree(katrace: &Katrace) -> Result<()> {
             field(row, "detect_idle_ms", 700_000)?;
             count += 1;
         }
-        ensure!(count == SOCKETS, "{count} of {SOCKETS} sockets are listed");
+        let unowned = rows.values().filter(|row| row["comm"].is_null()).count();
+        ensure!(
+            count == SOCKETS,
+            "{reader:?} lists {count} of {SOCKETS} sockets, and {unowned} of nobody"
+        );
     }
     let [first, second] = lists.as_slice() else {
         println!("  one reader only: each row was compared with what was set");
