@@ -80,11 +80,11 @@ pub fn losses_are_counted(katrace: &Katrace, crowd: &mut Crowd) -> Result<()> {
         "nothing lost from one page of ring in 4 s without a reader"
     );
     ensure!(shown > 0, "nothing shown after the reader came back");
+    let summary = stopped.summary()?;
     ensure!(
         shown + lost == kernel,
-        "kernel {kernel} probes, katrace {shown} + {lost} lost"
+        "kernel {kernel} probes, katrace {shown} + {lost} lost\n{summary}"
     );
-    let summary = stopped.summary()?;
     ensure!(
         summary["lost"] == lost,
         "lines add up to {lost} lost, the summary says {summary}"
