@@ -54,7 +54,14 @@ pub struct Defaults {
     pub rto_max_ms: u32,
 }
 
+/// What a socket is known again by.
+pub type Key = (Option<u64>, SocketAddr, SocketAddr);
+
 impl Facts {
+    pub fn key(&self) -> Key {
+        (self.inode, self.local, self.peer)
+    }
+
     /// The row of this socket.
     pub fn row(self, of: &Defaults, owner: Arc<Owner>) -> Row {
         let netns = &of.namespace;
@@ -168,7 +175,7 @@ pub mod tests {
         }
     }
 
-    fn facts() -> Facts {
+    pub fn facts() -> Facts {
         Facts {
             family: Family::Ipv4,
             local: "198.18.0.1:40000".parse().unwrap(),

@@ -6,6 +6,7 @@
 pub(crate) mod detect;
 mod diag;
 mod facts;
+mod first;
 mod iter;
 pub(crate) mod namespaces;
 mod reader;

@@ -4,8 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Namespace, Row,
-    diag::{self, Diag, options::Holders},
+    diag::{self, Diag, Listed, options::Holders},
     facts::{Defaults, Facts},
+    first::{self, First},
     iter,
     namespaces::{self, Place},
     rows::{Recent, Rows},
@@ -82,20 +83,18 @@ impl Reader {
     /// A namespace can be found but not read.
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
         let Self { way, filters, .. } = self;
-        let cgroups = match way {
-            Way::Iter(_) => None,
-            Way::Diag => cgroups(filters)?,
-        };
+        let cgroups = cgroups(filters)?;
         let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
         let mut sockets = Sockets {
             directory: None,
             filters,
+            cgroups: cgroups.as_ref(),
             visitor,
         };
         for place in namespaces::all().into_iter().filter(wanted) {
             let more = match way {
                 Way::Iter(iterator) => sockets.iterate(&place, iterator)?,
-                Way::Diag => sockets.diagnose(&place, cgroups.as_ref())?,
+                Way::Diag => sockets.diagnose(&place)?,
             };
             if !more {
                 break;
@@ -130,6 +129,8 @@ struct Sockets<'a, V> {
     /// Read while the kernel makes the first rows.
     directory: Option<Directory>,
     filters: &'a Filters,
+    /// Those that `--cgroup` means, for what sock_diag tells.
+    cgroups: Option<&'a HashSet<u64>>,
     visitor: &'a mut V,
 }
 
@@ -137,21 +138,26 @@ impl<V: Visitor> Sockets<'_, V> {
     /// Through the iterator; false when the visitor wants no more.
     fn iterate(&mut self, place: &Place, iterator: &mut SocketIterator) -> Result<bool, HostError> {
         let hz = iterator.hz;
-        let opened = place.within(|| Ok((iterator.open()?, place.defaults()?)))?;
-        let Some((file, of)) = opened else {
+        let netns = place.netns;
+        // Before the first row is made: what it tells and the rows then lack was there.
+        let opened =
+            place.within(|| Ok((first::look(netns), iterator.open()?, place.defaults()?)))?;
+        let Some((found, file, of)) = opened else {
             return Ok(true);
         };
+        let mut first = First::of(&found);
         self.visitor.namespace(&of.namespace);
         let mut rows = Rows::of(file)?;
         let directory = self.directory.get_or_insert_with(|| walk(iterator));
         let mut recent = Recent::default();
         while let Some(bytes) = rows.next()? {
-            let (netns, facts) =
+            let (of_netns, facts) =
                 iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
-            if netns != place.netns {
-                let elsewhere = format!("it is of namespace {netns}, not {}", place.netns);
+            if of_netns != netns {
+                let elsewhere = format!("it is of namespace {of_netns}, not {netns}");
                 return Err(HostError::Row(elsewhere));
             }
+            first.shown(&facts);
             if recent.has_or_takes(&facts) {
                 continue;
             }
@@ -160,45 +166,59 @@ impl<V: Visitor> Sockets<'_, V> {
                 return Ok(false);
             }
         }
+        if first.is_empty() {
+            return Ok(true);
+        }
+        let after = place.within(|| Ok(first::look(netns)))?;
+        let mut holders = Holders::default();
+        for listed in first.passed_over(after.unwrap_or_default()) {
+            if !self.told(listed, &mut holders, &of)? {
+                return Ok(false);
+            }
+        }
         Ok(true)
     }
 
     /// Through sock_diag and the holders' descriptors; false when the visitor wants no more.
-    fn diagnose(
-        &mut self,
-        place: &Place,
-        cgroups: Option<&HashSet<u64>>,
-    ) -> Result<bool, HostError> {
+    fn diagnose(&mut self, place: &Place) -> Result<bool, HostError> {
         let opened = place.within(|| Ok((Diag::open(place.netns)?, place.defaults()?)))?;
         let Some((mut diag, of)) = opened else {
             return Ok(true);
         };
         self.visitor.namespace(&of.namespace);
-        let directory = self.directory.get_or_insert_with(Directory::read);
         let mut holders = Holders::default();
         let mut more = true;
         diag.list(|listed| {
-            let facts = listed.facts;
-            if !self
-                .filters
-                .want_ends(facts.family, facts.local, facts.peer)
-            {
-                return Ok(true);
-            }
-            if let Some(cgroups) = cgroups {
-                let cgroup = listed.cgroup.ok_or(HostError::NoSocketCgroup)?;
-                if !cgroups.contains(&cgroup) {
-                    return Ok(true);
-                }
-            }
-            let owner = owner(directory, &facts);
-            if self.filters.want_owner(&owner) {
-                let facts = ask(facts, &owner, &mut holders, &of);
-                more = self.visitor.row(facts.row(&of, owner));
-            }
+            more = self.told(listed, &mut holders, &of)?;
             Ok(more)
         })?;
         Ok(more)
+    }
+
+    /// A socket that sock_diag tells; false when the visitor wants no more.
+    fn told(
+        &mut self,
+        listed: Listed,
+        holders: &mut Holders,
+        of: &Defaults,
+    ) -> Result<bool, HostError> {
+        let facts = listed.facts;
+        let filters = self.filters;
+        if !filters.want_ends(facts.family, facts.local, facts.peer) {
+            return Ok(true);
+        }
+        if let Some(cgroups) = self.cgroups {
+            let cgroup = listed.cgroup.ok_or(HostError::NoSocketCgroup)?;
+            if !cgroups.contains(&cgroup) {
+                return Ok(true);
+            }
+        }
+        let owner = owner(self.directory.get_or_insert_with(Directory::read), &facts);
+        if !filters.want_owner(&owner) {
+            return Ok(true);
+        }
+        let facts = ask(facts, &owner, holders, of);
+        Ok(self.visitor.row(facts.row(of, owner)))
     }
 }
 
@@ -247,11 +267,12 @@ mod tests {
         let mut sockets = Sockets {
             directory: None,
             filters: &filters,
+            cgroups: None,
             visitor: &mut visitor,
         };
         // Of this namespace and this process: no privilege is asked for.
         let own = namespaces::all().remove(0);
-        assert!(sockets.diagnose(&own, None).unwrap());
+        assert!(sockets.diagnose(&own).unwrap());
         let [row] = rows.as_slice() else {
             panic!("{rows:?}");
         };

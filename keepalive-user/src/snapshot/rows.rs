@@ -3,14 +3,13 @@
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read},
-    net::SocketAddr,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
 
 use keepalive_ebpf::row::ROW_SIZE;
 
-use super::facts::Facts;
+use super::facts::{Facts, Key};
 use crate::source::HostError;
 
 /// Bytes asked for at once: as much as the kernel hands over.
@@ -102,12 +101,12 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> HostError {
 /// The last rows. Before 5.15 the kernel finds its way back into its table, at each read, by counting
 /// within the bucket: one more socket in there, and it shows the last one again.
 #[derive(Default)]
-pub struct Recent(VecDeque<(Option<u64>, SocketAddr, SocketAddr)>);
+pub struct Recent(VecDeque<Key>);
 
 impl Recent {
     /// It was among the last rows; if not, it is now.
     pub fn has_or_takes(&mut self, facts: &Facts) -> bool {
-        let key = (facts.inode, facts.local, facts.peer);
+        let key = facts.key();
         if self.0.contains(&key) {
             return true;
         }

@@ -76,7 +76,8 @@ impl Diag {
             (AF_INET, SocketId::new_v4()),
             (AF_INET6, SocketId::new_v6()),
         ] {
-            self.ask(family, id)?;
+            // Requests not accepted yet have a state of their own that is not among these.
+            self.ask(family, id, StateFlags::all() - StateFlags::TIME_WAIT)?;
             if !self.answers(&mut each)? {
                 return Ok(());
             }
@@ -84,15 +85,39 @@ impl Diag {
         Ok(())
     }
 
-    fn ask(&self, family: u8, socket_id: SocketId) -> Result<(), HostError> {
+    /// The first connections of each family in the calling thread's namespace, in the kernel's
+    /// order and at most so many.
+    pub fn first(netns: u32, most: usize) -> Result<Vec<Listed>, HostError> {
+        let mut found = Vec::new();
+        for (family, id) in [
+            (AF_INET, SocketId::new_v4()),
+            (AF_INET6, SocketId::new_v6()),
+        ] {
+            // A dump that is left half-way cannot be followed by another on the same socket.
+            let mut diag = Self::open(netns)?;
+            diag.ask(
+                family,
+                id,
+                StateFlags::all() - StateFlags::TIME_WAIT - StateFlags::LISTEN,
+            )?;
+            let mut left = most;
+            diag.answers(&mut |listed| {
+                found.push(listed);
+                left -= 1;
+                Ok(left > 0)
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn ask(&self, family: u8, socket_id: SocketId, states: StateFlags) -> Result<(), HostError> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         let request = InetRequest {
             family,
             protocol: IPPROTO_TCP,
             extensions: ExtensionFlags::INFO,
-            // Requests not accepted yet have a state of their own that is not among these.
-            states: StateFlags::all() - StateFlags::TIME_WAIT,
+            states,
             socket_id,
         };
         let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
