@@ -56,6 +56,9 @@ pub struct Run {
     /// Tree of servers from the archive, for the scenarios that need them
     #[arg(long, value_name = "DIR")]
     pub programs: Option<PathBuf>,
+    /// Object of the control, for counts through the kernel's tracepoints
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// List the scenarios and run none
     #[arg(long)]
     pub list: bool,

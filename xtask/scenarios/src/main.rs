@@ -48,6 +48,7 @@ fn begin(cli: Cli) -> Result<bool> {
             backends: Backend::names(&options.attach),
             only: options.only,
             programs: options.programs,
+            control: options.control,
         }),
     }
 }

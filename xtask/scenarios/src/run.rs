@@ -1,6 +1,10 @@
 //! Runs the list for each backend and keeps the score.
 
-use std::{path::PathBuf, thread, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
@@ -17,6 +21,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Tree of the servers from the archive; where it is given, the scenarios with them run too.
     pub programs: Option<PathBuf>,
+    /// Object of the control; with it, counts through tracepoints are judged beside it.
+    pub control: Option<PathBuf>,
 }
 
 pub fn run(plan: &Plan) -> Result<bool> {
@@ -45,6 +51,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
                     katrace: &katrace,
                     chosen: &chosen,
                     report: &report,
+                    control: plan.control.as_deref().filter(|_| backend == "tracepoint"),
                 }
                 .run();
             }
@@ -135,6 +142,7 @@ struct Round<'a> {
     katrace: &'a Katrace,
     chosen: &'a [&'a Scenario],
     report: &'a Report,
+    control: Option<&'a Path>,
 }
 
 impl Round<'_> {
@@ -152,7 +160,7 @@ impl Round<'_> {
                 self.judge(scenario, || {
                     let crowd = match &mut crowd {
                         Some(crowd) => crowd,
-                        None => crowd.insert(Crowd::gather()?),
+                        None => crowd.insert(Crowd::gather(self.control)?),
                     };
                     run(self.katrace, crowd)
                 });

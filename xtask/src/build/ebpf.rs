@@ -13,6 +13,7 @@ const PACKAGE: &str = "keepalive-ebpf";
 const BINARY: &str = "katrace-ebpf";
 /// What the bench compares with; katrace does not carry it.
 const FLOOR: &str = "katrace-floor";
+const CONTROL: &str = "katrace-control";
 
 /// The BPF virtual machine runs in the byte order of its host.
 const TARGET: &str = if cfg!(target_endian = "big") {
@@ -41,6 +42,11 @@ pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
 /// Builds the programs that the bench takes for the least possible cost.
 pub fn floor(toolchain: &Toolchain) -> Result<PathBuf> {
     object(toolchain, FLOOR, "building the bench's floor")
+}
+
+/// Builds the program that the scenarios judge katrace's counts beside.
+pub fn control(toolchain: &Toolchain) -> Result<PathBuf> {
+    object(toolchain, CONTROL, "building the tests' control")
 }
 
 fn object(toolchain: &Toolchain, binary: &str, what: &str) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 mod ebpf;
 mod user;
 
-pub use ebpf::{build as kernel_half, floor, lint as lint_kernel_half};
+pub use ebpf::{build as kernel_half, control, floor, lint as lint_kernel_half};
 pub use user::{Binaries, Profile, build as user_half, describe};
 
 use anyhow::Result;

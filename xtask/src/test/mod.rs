@@ -5,6 +5,7 @@ mod place;
 mod tally;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -92,7 +93,8 @@ fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
         let joined = downloads.join();
         joined.unwrap_or_else(|_| Err(anyhow!("the downloads' thread ended early")))
     })?;
-    let mut tally = scenarios(&places, options, machine, &binaries);
+    let control = timed("control", || build::control(&toolchain))?;
+    let mut tally = scenarios(&places, options, machine, &binaries, &control);
     if bench {
         tally.add(&bench::run(&toolchain, &binaries));
     }
@@ -152,7 +154,13 @@ fn prefetch(places: &[Place], options: &Options, bench: bool) -> thread::JoinHan
     })
 }
 
-fn scenarios(places: &[Place], options: &Options, machine: &Machine, binaries: &Binaries) -> Tally {
+fn scenarios(
+    places: &[Place],
+    options: &Options,
+    machine: &Machine,
+    binaries: &Binaries,
+    control: &Path,
+) -> Tally {
     let mut total = Tally::default();
     let (hosts, guests): (Vec<Place>, Vec<Place>) = places
         .iter()
@@ -168,7 +176,7 @@ fn scenarios(places: &[Place], options: &Options, machine: &Machine, binaries: &
                 scope.spawn(|| {
                     while let Some(place) = next() {
                         let started = Instant::now();
-                        let tally = place.run(options, machine, binaries);
+                        let tally = place.run(options, machine, binaries, control);
                         let good = tally.failed == 0;
                         report(good, &format!("scenarios, {}", place.name()), started);
                         locked(&tallies).push(tally);

@@ -1,6 +1,7 @@
 //! Where the scenarios run: on the host's kernel, or in a guest with one of the stock kernels.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -31,12 +32,18 @@ impl Place {
     }
 
     /// Runs the scenarios here, printing as they go; what goes wrong with the place itself is one more failure.
-    pub fn run(self, options: &Options, machine: &Machine, binaries: &Binaries) -> Tally {
+    pub fn run(
+        self,
+        options: &Options,
+        machine: &Machine,
+        binaries: &Binaries,
+        control: &Path,
+    ) -> Tally {
         let name = self.name();
         let mut tally = Tally::default();
         let mut sink = |line: &str| show(name, line, &mut tally);
         let ended = match self {
-            Self::Host => on_host(options, binaries, &mut sink),
+            Self::Host => on_host(options, binaries, control, &mut sink),
             Self::Guest(series) => in_guest(series, options, machine, binaries, &mut sink),
         };
         if let Err(error) = ended.and_then(|code| self.verify(code, options, &tally)) {
@@ -102,10 +109,16 @@ fn is_total(line: &str) -> bool {
     next("passed,") && next("failed,") && next("skipped")
 }
 
-fn on_host(options: &Options, binaries: &Binaries, sink: &mut dyn FnMut(&str)) -> Result<u8> {
+fn on_host(
+    options: &Options,
+    binaries: &Binaries,
+    control: &Path,
+    sink: &mut dyn FnMut(&str),
+) -> Result<u8> {
     let katrace = binaries.katrace.display().to_string();
     let mut command = host::as_root(&binaries.scenarios, |name| proc::command(name))?;
     let mut words = arguments(&katrace, options);
+    words.extend(["--control".to_owned(), control.display().to_string()]);
     if options.wants_programs() {
         let tree = programs::ensure()?.display().to_string();
         words.extend(["--programs".to_owned(), tree]);

@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod cgroup;
+pub mod control;
 pub mod counters;
 pub mod crowd;
 pub mod holders;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod tracer;
 
 pub use actor::{Actor, Sock};
+pub use control::Control;
 pub use counters::Counters;
 pub use netns::Netns;
 pub use pair::Pair;

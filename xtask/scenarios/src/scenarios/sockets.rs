@@ -291,7 +291,7 @@ const SAME: &[&str] = &[
 
 pub fn readers_agree(katrace: &Katrace) -> Result<()> {
     let readers = readers(katrace)?;
-    let mut crowd = Crowd::gather()?;
+    let mut crowd = Crowd::gather(None)?;
     let keepalive = Some(Keepalive::new(600, 20, 5));
     crowd.actor.done(&Order::CrowdKeepalive {
         keepalive,

@@ -1,0 +1,54 @@
+//! How often the kernel runs a program at all when a keepalive timer expires: counted, and nothing
+//! else done. The scenarios judge katrace's counts beside it; katrace itself never loads it.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod programs {
+    use aya_ebpf::{
+        helpers::bpf_probe_read_kernel,
+        macros::{map, raw_tracepoint},
+        maps::{Array, PerCpuArray},
+        programs::RawTracePointContext,
+    };
+
+    /// Address of `tcp_keepalive_timer`; 0 until it is known.
+    #[map]
+    static FUNCTION: Array<u64> = Array::with_max_entries(1, 0);
+
+    /// Its expiries, by CPU.
+    #[map]
+    static EXPIRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+    /// Where `struct timer_list` has its function: behind a list node of two words and the time.
+    const PLACE: u64 = 24;
+
+    /// The licence that tracing programs need.
+    #[unsafe(no_mangle)]
+    #[unsafe(link_section = "license")]
+    pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+    #[raw_tracepoint(tracepoint = "timer_expire_entry")]
+    pub fn control(ctx: RawTracePointContext) -> i32 {
+        let timer: u64 = ctx.arg(0);
+        // SAFETY: the helper checks the address itself and faults softly.
+        let function = unsafe { bpf_probe_read_kernel((timer + PLACE) as *const u64) };
+        if let (Ok(function), Some(wanted)) = (function, FUNCTION.get(0))
+            && function == *wanted
+            && let Some(expiries) = EXPIRIES.get_ptr_mut(0)
+        {
+            // SAFETY: this CPU's own map value, and timers do not nest.
+            unsafe { *expiries += 1 };
+        }
+        0
+    }
+
+    /// Nothing here panics; the language asks for it all the same.
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo) -> ! {
+        loop {}
+    }
+}
+
+/// Built for the host only so that the workspace builds as one; it does nothing there.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
