@@ -237,6 +237,10 @@ impl Round<'_> {
 fn adds_up(tracer: Tracer) -> Result<()> {
     let stopped = tracer.stop()?;
     let summary = stopped.summary()?;
+    println!(
+        "  runs of its programs skipped by the kernel: {}",
+        summary["skipped"]
+    );
     for (name, event) in [
         ("probes", "probe"),
         ("answered", "answered"),

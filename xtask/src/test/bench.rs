@@ -20,7 +20,7 @@ pub fn run(toolchain: &Toolchain, binaries: &Binaries) -> Tally {
         Ok(()) => tally.passed += 1,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            tally.failed += 1;
+            tally.fail(format!("bench: {error:#}"));
         }
     }
     tally

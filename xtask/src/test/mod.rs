@@ -66,8 +66,11 @@ pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
         Ok(tally) => total.add(&tally),
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            total.failed += 1;
+            total.fail(format!("{error:#}"));
         }
+    }
+    for failure in &total.failures {
+        println!("FAILED | {failure}");
     }
     println!("{total}");
     Ok(total.failed == 0)
@@ -179,6 +182,10 @@ fn scenarios(
                         let tally = place.run(options, machine, binaries, control);
                         let good = tally.failed == 0;
                         report(good, &format!("scenarios, {}", place.name()), started);
+                        // Here too: the bench has more to print before the end.
+                        for failure in &tally.failures {
+                            println!("FAILED | {failure}");
+                        }
                         locked(&tallies).push(tally);
                     }
                 });

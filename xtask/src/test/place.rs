@@ -48,7 +48,7 @@ impl Place {
         };
         if let Err(error) = ended.and_then(|code| self.verify(code, options, &tally)) {
             println!("{name:>6} | FAILED: {error:#}");
-            tally.failed += 1;
+            tally.fail(format!("{name}: {error:#}"));
         }
         println!("{name:>6} | {tally}");
         tally

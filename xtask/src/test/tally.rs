@@ -77,9 +77,14 @@ pub struct Tally {
     pub failed: u32,
     pub skipped: u32,
     pub backends: BTreeSet<String>,
+    /// What failed, a line each: who reads the end of a long log must not have to search it.
+    pub failures: Vec<String>,
 }
 
 impl Tally {
+    /// Characters of a failure.
+    const REMEMBERED: usize = 240;
+
     pub fn count(&mut self, line: &Line) {
         // A backend that was only skipped has not been run.
         if line.verdict != Verdict::Skipped {
@@ -88,16 +93,25 @@ impl Tally {
         match line.verdict {
             Verdict::Passed => self.passed += 1,
             // A skip must say why, or it would hide a failure.
-            Verdict::Skipped if line.reason.is_empty() => self.failed += 1,
+            Verdict::Skipped if line.reason.is_empty() => self.fail(line.to_string()),
             Verdict::Skipped => self.skipped += 1,
-            Verdict::Failed => self.failed += 1,
+            Verdict::Failed => self.fail(line.to_string()),
         }
+    }
+
+    /// One more failure.
+    pub fn fail(&mut self, mut what: String) {
+        let end = what.char_indices().nth(Self::REMEMBERED);
+        what.truncate(end.map_or(what.len(), |(at, _)| at));
+        self.failures.push(what);
+        self.failed += 1;
     }
 
     pub fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend_from_slice(&other.failures);
     }
 
     pub fn total(&self) -> u32 {
@@ -177,5 +191,9 @@ mod tests {
         }
         assert_eq!(tally.to_string(), "1 passed, 2 failed, 1 skipped");
         assert_eq!(tally.total(), 4);
+        let mut total = Tally::default();
+        total.add(&tally);
+        assert_eq!(total.failures.len(), 2);
+        assert!(total.failures[1].ends_with("2s  lost 3"), "{total:?}");
     }
 }
