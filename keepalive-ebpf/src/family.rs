@@ -57,15 +57,9 @@ pub fn is_named(interest: u32) -> bool {
     interest != ACTED
 }
 
-/// A child begins; what mattered of its parent matters of it. False when that was noted already.
+/// A child begins; what mattered of its parent matters of it.
 #[inline(always)]
-pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) -> bool {
-    if let Some(noted) = LINEAGE.get_ptr(tgid)
-        // SAFETY: a value of a preallocated map, always valid to read.
-        && unsafe { (*noted).start_ns } == lineage.start_ns
-    {
-        return false;
-    }
+pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) {
     if PROCESSES
         .insert(tgid, interest, u64::from(BPF_ANY))
         .is_err()
@@ -73,7 +67,6 @@ pub fn begins(tgid: u32, interest: u32, lineage: &Lineage) -> bool {
         emit::count_untracked();
     }
     let _ = LINEAGE.insert(tgid, lineage, u64::from(BPF_ANY));
-    true
 }
 
 /// A process is no more.
@@ -82,12 +75,11 @@ pub fn ends(tgid: u32) {
     let _ = PROCESSES.remove(tgid);
 }
 
-/// The current task uses the socket. With one reference there is one holder, and nothing to note;
-/// with more they may be another holder's, or only calls under way. Every call on any socket comes
-/// here, and most leave at the first test.
+/// The current task uses a socket with keepalive. With one reference there is one holder, and nothing
+/// to note; with more they may be another holder's, or only calls under way.
 #[inline(always)]
 pub fn touch(sock: Sock) {
-    if !sock.is_keepopen() || !sock.is_tcp() || sock.refs() <= 1 {
+    if !sock.is_tcp() || sock.refs() <= 1 {
         return;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;

@@ -46,7 +46,15 @@ macro_rules! read {
     };
 }
 
-pub(crate) use {config, field, read};
+/// The same of type `$type`, without a helper's call: `$base` is an argument of a trampoline, of
+/// which the verifier knows the structure it points to.
+macro_rules! load {
+    ($base:expr, $name:ident as $type:ty) => {
+        $crate::mem::load_field::<$type>($base, $crate::mem::field!($name))
+    };
+}
+
+pub(crate) use {config, field, load, read};
 
 /// An unsigned integer of the size BTF tells, from kernel memory; 0 if it cannot be read.
 ///
@@ -69,6 +77,18 @@ pub fn read_field(base: u64, field: Field) -> u64 {
     } else {
         value
     }
+}
+
+/// As [`read_field`], from a structure that the verifier knows. A field of another size than `T` is
+/// left to the helper; the verifier knows the size, and removes the way not taken.
+#[inline(always)]
+pub fn load_field<T: Copy + Into<u64>>(base: u64, field: Field) -> u64 {
+    if field.size as usize != size_of::<T>() {
+        return read_field(base, field);
+    }
+    // SAFETY: the verifier accepts it only within the structure that `base` points to, and the
+    // kernel lets a load that faults give 0.
+    unsafe { core::ptr::read_volatile((base + u64::from(field.offset)) as *const T) }.into()
 }
 
 /// Word `n` of a program's context, read as memory: a plain number comes out where the verifier

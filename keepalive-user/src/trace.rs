@@ -53,6 +53,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     progress.end();
     pipeline.ready(&source)?;
     output.send(&mut pipeline.buffers).await;
+    source.attach_twins()?;
     stop.start_clock(settings.duration);
 
     let mut broken = false;

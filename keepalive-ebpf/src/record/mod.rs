@@ -1,11 +1,13 @@
 //! From a `struct sock` to a wire record. The only room that reads the kernel's socket structures.
 
 mod ends;
+mod known;
 mod owner;
 mod row;
 mod sock;
 
 pub use ends::Ends;
+pub use known::KnownSock;
 pub use owner::{Process, Task};
 pub use row::row;
 pub use sock::{Sock, Timer, state};

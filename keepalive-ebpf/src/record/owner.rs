@@ -53,10 +53,15 @@ impl Process {
     /// The leader of the running task's thread group; nothing for a kernel thread.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        // SAFETY: the helper returns the address of the running task and touches nothing.
-        let task = Self(unsafe { bpf_get_current_task() });
+        let task = running_task();
         // Its memory is the first that an ending process gives back, its files come later.
-        (read!(task.0, task_mm) != 0 || !task.lives()).then(|| Self::of_task(task.0))
+        (read!(task, task_mm) != 0 || !Self(task).lives()).then(|| Self::of_task(task))
+    }
+
+    /// The leader of the running task's thread group, a kernel thread too.
+    #[inline(always)]
+    pub fn running() -> Self {
+        Self::of_task(running_task())
     }
 
     /// The leader of a task's thread group.
@@ -104,6 +109,12 @@ impl Process {
     pub fn read_comm(self, to: &mut Sixteen) {
         read_16(self.0, field!(task_comm), to);
     }
+}
+
+#[inline(always)]
+fn running_task() -> u64 {
+    // SAFETY: the helper returns the address of the running task and touches nothing.
+    unsafe { bpf_get_current_task() }
 }
 
 /// A name of any length, cut to what fits.

@@ -90,13 +90,14 @@ pub fn trampoline(
 
 /// Finds, loads and attaches one program of a type; aya's types share no trait for it.
 macro_rules! hook {
-    ($programs:expr, $name:expr, $type:ty, load($($load:expr),*), attach($($attach:expr),*)) => {{
+    ($programs:expr, $name:expr, $type:ty, load($($load:expr),*) $(, attach($($attach:expr),*))?) => {{
         let failed = |operation| {
             move |source| HostError::Program { operation, program: $name, source }
         };
         let program: &mut $type = find($programs, $name)?;
         program.load($($load),*).map_err(failed("loading"))?;
-        program.attach($($attach),*).map(drop).map_err(failed("attaching"))
+        $(program.attach($($attach),*).map_err(failed("attaching"))?;)?
+        Ok(())
     }};
 }
 
@@ -147,6 +148,16 @@ fn kprobe(
     hook!(programs, name, KProbe, load(), attach(function, 0))
 }
 
+/// Loads a program for a kernel function's entry, to be attached later.
+pub fn load_entry(
+    programs: &mut Programs<'_>,
+    name: &'static str,
+    function: &str,
+    functions: &Functions<'_>,
+) -> Result<(), HostError> {
+    hook!(programs, name, FEntry, load(function, functions.read()?))
+}
+
 /// How often the kernel skipped a loaded program, as its descriptor tells.
 pub fn skipped(program: &Program) -> Option<u64> {
     let fd = program.fd().ok()?.as_fd().as_raw_fd();
@@ -158,7 +169,11 @@ pub fn skipped(program: &Program) -> Option<u64> {
         .ok()
 }
 
-fn find<'p, T>(programs: &'p mut Programs<'_>, name: &'static str) -> Result<&'p mut T, HostError>
+/// A program as one of its type.
+pub fn find<'p, T>(
+    programs: &'p mut Programs<'_>,
+    name: &'static str,
+) -> Result<&'p mut T, HostError>
 where
     &'p mut T: TryFrom<&'p mut Program, Error = ProgramError>,
 {

@@ -34,24 +34,26 @@ pub(super) struct Plan<'a> {
 }
 
 impl Attached {
-    /// Attaches lifetimes, processes and deaths. Lifetimes first, so that nothing is born unseen.
+    /// Attaches ends of sockets, and what becomes of processes.
+    pub(super) fn lifetimes(&mut self, programs: &mut Programs<'_>) -> Result<(), HostError> {
+        attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
+        self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
+        attach::raw_tracepoint(programs, "process_fork", "sched_wakeup_new")?;
+        attach::raw_tracepoint(programs, "process_rename", "task_rename")?;
+        attach::raw_tracepoint(programs, "process_exit", "sched_process_exit")?;
+        self.hooks.process =
+            Some("sched:sched_wakeup_new, task:task_rename, sched:sched_process_exit".into());
+        Ok(())
+    }
+
+    /// Attaches births, deaths and who is given descriptors. After the ends, so that nothing that is
+    /// born stays for ever.
     pub(super) fn hook(
         &mut self,
         programs: &mut Programs<'_>,
         plan: &Plan<'_>,
     ) -> Result<(), HostError> {
-        attach::raw_tracepoint(programs, "lifetime_destroy", "tcp_destroy_sock")?;
-        self.hooks.destroy = Some("tcp:tcp_destroy_sock".into());
-        attach::raw_tracepoint(programs, "process_fork", "sched_process_fork")?;
-        attach::raw_tracepoint(programs, "process_fork_twin", "sched_process_fork")?;
-        attach::raw_tracepoint(programs, "process_rename", "task_rename")?;
-        attach::raw_tracepoint(programs, "process_rename_twin", "task_rename")?;
-        attach::raw_tracepoint(programs, "process_exit", "sched_process_exit")?;
-        attach::raw_tracepoint(programs, "process_exit_twin", "sched_process_exit")?;
-        self.hooks.process =
-            Some("sched:sched_process_fork, task:task_rename, sched:sched_process_exit".into());
         attach::raw_tracepoint(programs, "lifetime_set_state", "inet_sock_set_state")?;
-        attach::raw_tracepoint(programs, "lifetime_set_state_twin", "inet_sock_set_state")?;
         self.hooks.connect = Some("sock:inet_sock_set_state".into());
         attach::raw_tracepoint(programs, "death_set_state", "inet_sock_set_state")?;
         self.hooks.death = Some("sock:inet_sock_set_state".into());
@@ -63,17 +65,25 @@ impl Attached {
             Ok(()) => self.hooks.reset = Some("tcp:tcp_receive_reset".into()),
             Err(error) => self.missing.push(format!("reset: {error}")),
         }
+        // Optional: without it a socket that was passed on is found by the scan.
+        match plan.entry_with_twin(
+            programs,
+            ["passed_fentry", "passed_fentry_twin"],
+            "security_file_receive",
+        ) {
+            Ok(()) => self.hooks.passed = Some("fentry security_file_receive".into()),
+            Err(error) => self.missing.push(format!(
+                "passed: {error}; a socket passed to another process is found by scanning \
+                 descriptors"
+            )),
+        }
         Ok(())
     }
 
-    /// Optional: without it accepted sockets are found by the scan.
-    pub(super) fn accept(&mut self, programs: &mut Programs<'_>, plan: &Plan<'_>) {
-        match plan.trampoline(
-            programs,
-            Trampoline::Return,
-            "accept_fexit",
-            "inet_csk_accept",
-        ) {
+    /// Takes in whether accepting is watched. Optional: without it accepted sockets are found by the
+    /// scan.
+    pub(super) fn accepts(&mut self, accept: Result<(), HostError>) {
+        match accept {
             Ok(()) => self.hooks.accept = Some("fexit inet_csk_accept".into()),
             Err(error) => self.missing.push(format!(
                 "accept: {error}; accepted sockets are found by scanning descriptors"
@@ -81,45 +91,59 @@ impl Attached {
         }
     }
 
-    /// Takes in what was attached on the other thread.
-    pub(super) fn watches(&mut self, calls: Calls, passed: Result<(), HostError>) {
-        self.hooks.noticed = calls.hooks;
-        self.missing.extend(calls.missing);
-        match passed {
-            Ok(()) => self.hooks.passed = Some("fentry security_file_receive".into()),
-            Err(error) => self.missing.push(format!(
-                "passed: {error}; a socket passed to another process is found by scanning \
-                 descriptors"
-            )),
+    /// Takes in which calls are watched.
+    pub(super) fn calls(&mut self, calls: Calls, plan: &Plan<'_>) {
+        if let Some((_, why)) = calls.unseen.first().filter(|_| plan.noticed) {
+            let unseen: Vec<&str> = calls.unseen.iter().map(|(call, _)| *call).collect();
+            self.missing.push(format!(
+                "noticed: errors received by {} cannot be seen: {why}",
+                unseen.join(", ")
+            ));
         }
+        self.hooks.noticed = (!calls.hooked.is_empty()).then(|| calls.hooked.join(", "));
     }
 }
 
-/// Attaches where descriptors are received. Optional: without it a socket that was passed on is found
-/// by the scan.
-pub(super) fn passed(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Result<(), HostError> {
+/// Attaches where connections are accepted.
+pub(super) fn accept(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Result<(), HostError> {
     plan.trampoline(
         programs,
-        Trampoline::Entry,
-        "passed_fentry",
-        "security_file_receive",
+        Trampoline::Return,
+        "accept_fexit",
+        "inet_csk_accept",
     )
 }
 
 /// Which calls that may receive an error are watched.
+#[derive(Default)]
 pub(super) struct Calls {
-    hooks: Option<String>,
-    missing: Option<String>,
+    hooked: Vec<String>,
+    unseen: Vec<(&'static str, HostError)>,
 }
 
-/// Attaches where errors are received. Optional: without it an error received so goes unseen. All but
-/// getsockopt are watched in any case, as they tell who uses a socket that several hold.
+impl Calls {
+    fn add(&mut self, call: &'static str, hook: String, result: Result<(), HostError>) {
+        match result {
+            Ok(()) => self.hooked.push(hook),
+            Err(error) => self.unseen.push((call, error)),
+        }
+    }
+
+    /// Both, watched on two threads.
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.hooked.extend(more.hooked);
+        self.unseen.extend(more.unseen);
+        self
+    }
+}
+
+/// Attaches where a socket is used. Optional: without it an error received so goes unseen. Attached
+/// whether that is asked for or not, as it tells who uses a socket that several hold.
 pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
-    let mut calls = Watched::default();
-    let release = plan.trampoline(
+    let mut calls = Calls::default();
+    let release = plan.entry_with_twin(
         programs,
-        Trampoline::Entry,
-        "noticed_release_fentry",
+        ["noticed_release_fentry", "noticed_release_fentry_twin"],
         "release_sock",
     );
     match release {
@@ -140,6 +164,12 @@ pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
             }
         }
     }
+    calls
+}
+
+/// Attaches where an error is asked for without using the socket, if that is to be told.
+pub(super) fn getsockopt(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
+    let mut calls = Calls::default();
     if plan.noticed {
         // The first hands over to the second, which may be inlined there.
         let function = if plan.types.has_sock_getsockopt {
@@ -147,51 +177,24 @@ pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
         } else {
             "sk_getsockopt"
         };
-        let result = plan.trampoline(
-            programs,
-            Trampoline::Entry,
-            "noticed_getsockopt_fentry",
-            function,
-        );
+        let result = plan.trampoline(programs, Trampoline::Entry, "getsockopt_fentry", function);
         calls.add("getsockopt", format!("fentry {function}"), result);
     }
-    calls.told(plan)
-}
-
-#[derive(Default)]
-struct Watched {
-    hooked: Vec<String>,
-    unseen: Vec<(&'static str, HostError)>,
-}
-
-impl Watched {
-    fn add(&mut self, call: &'static str, hook: String, result: Result<(), HostError>) {
-        match result {
-            Ok(()) => self.hooked.push(hook),
-            Err(error) => self.unseen.push((call, error)),
-        }
-    }
-
-    fn told(self, plan: &Plan<'_>) -> Calls {
-        let missing = self
-            .unseen
-            .first()
-            .filter(|_| plan.noticed)
-            .map(|(_, why)| {
-                let calls: Vec<&str> = self.unseen.iter().map(|(call, _)| *call).collect();
-                format!(
-                    "noticed: errors received by {} cannot be seen: {why}",
-                    calls.join(", ")
-                )
-            });
-        Calls {
-            hooks: (!self.hooked.is_empty()).then(|| self.hooked.join(", ")),
-            missing,
-        }
-    }
+    calls
 }
 
 impl Plan<'_> {
+    /// A program at the entry of a function. Its twin is loaded, and attached later.
+    fn entry_with_twin(
+        &self,
+        programs: &mut Programs<'_>,
+        [first, twin]: [&'static str; 2],
+        function: &str,
+    ) -> Result<(), HostError> {
+        self.trampoline(programs, Trampoline::Entry, first, function)?;
+        attach::load_entry(programs, twin, function, self.functions)
+    }
+
     /// The tracepoint backend is for kernels that have no trampolines, and tested as it runs there.
     fn trampoline(
         &self,

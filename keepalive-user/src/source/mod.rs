@@ -3,6 +3,7 @@
 //! What leaves this room is raw records and counts; what they mean is `decode`'s to say.
 
 mod attach;
+mod attempt;
 pub mod btf;
 mod error;
 mod fill;
@@ -17,15 +18,12 @@ mod memory;
 mod object;
 mod opened;
 pub mod preflight;
+mod twins;
 mod walk;
 
 use std::thread;
 
-use aya::{
-    Ebpf,
-    maps::{Array, MapData, PerCpuArray, RingBuf},
-};
-use keepalive_ebpf::config::{Config, TRACKED_SOCKETS};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
 use tokio::io::unix::AsyncFd;
 
 pub use self::{
@@ -33,12 +31,12 @@ pub use self::{
 };
 
 use self::{
-    attach::Programs, fill::Fill, functions::Functions, hooks::Plan, kallsyms::Search,
-    layout::KernelTypes, memory::SharedEbpf, object::Shared, opened::Opened,
+    attempt::Attempt, fill::Fill, functions::Functions, kallsyms::Search, layout::KernelTypes,
+    memory::SharedEbpf, object::Shared,
 };
 use crate::{
-    event::{Attach, Hooks},
-    settings::{AttachChoice, Scan, TraceSettings},
+    event::Attach,
+    settings::{AttachChoice, TraceSettings},
 };
 
 /// Records taken before the caller gets to act on them.
@@ -144,6 +142,18 @@ impl Source {
         })
     }
 
+    /// Attaches what guards against the kernel's skipping programs; once, when all else is done.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses a second program where it took the first.
+    pub fn attach_twins(&self) -> Result<(), HostError> {
+        self.ebpf
+            .borrow_mut()
+            .as_mut()
+            .map_or(Ok(()), twins::attach)
+    }
+
     /// The kernel half's memory of processes; once.
     pub fn take_memory(&mut self) -> Option<Memory> {
         self.memory.take()
@@ -212,127 +222,6 @@ impl Source {
                 untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
             }))
     }
-}
-
-/// One way of attaching, tried whole.
-struct Attempt<'a> {
-    attach: Attach,
-    settings: &'a TraceSettings,
-    types: &'a KernelTypes,
-    functions: &'a Functions<'a>,
-    /// Also hook `tcp_write_err`, where it is a function of its own.
-    write_err: bool,
-}
-
-impl Attempt<'_> {
-    /// Loads and attaches everything this way, or nothing.
-    fn open(&self, address: &mut Option<Search>) -> Result<Opened, HostError> {
-        let Self {
-            attach,
-            settings,
-            types,
-            functions,
-            write_err,
-        } = *self;
-        let mut config = Config {
-            hz: preflight::hz(),
-            ..Config::UNSET
-        };
-        types.apply(&mut config);
-        filters::apply_events(&settings.events, &mut config);
-        filters::apply(&settings.filters, &mut config);
-        let address = match (attach, address.take()) {
-            (Attach::Tracepoint, None) => Some(Search::start()?),
-            (Attach::Tracepoint, started) => started,
-            (Attach::Fentry | Attach::Kprobe, _) => None,
-        };
-        config.write_err_hooked = u32::from(write_err);
-
-        let room = object::Room {
-            ring_bytes: settings.ring_bytes,
-            sockets: TRACKED_SOCKETS,
-        };
-        let mut ebpf = object::load(room, types, &config, settings.verbose)?;
-        if settings.verbose {
-            log::start(&mut ebpf)?;
-        }
-        filters::fill(&settings.filters, &mut ebpf)?;
-        let mut attached = Attached {
-            attach,
-            reason: String::new(),
-            hooks: Hooks::default(),
-            missing: Vec::new(),
-            hz: config.hz,
-        };
-
-        let mut timer = object::take::<Array<MapData, u64>>(&mut ebpf, "KEEPALIVE_FN")?;
-        let mut programs = Programs::of(&mut ebpf);
-        let mut others = programs.split_off(&["keepalive_", "noticed_", "passed_"]);
-        let plan = Plan {
-            attach,
-            types,
-            functions,
-            write_err,
-            noticed: settings.events.noticed,
-        };
-        // Alone: before 6.3 the kernel waits, at the first trampoline, for every task that is running
-        // to stop once. That takes 38 ms, and over 140 ms while a program is being verified.
-        attached.accept(&mut programs, &plan);
-        // Two threads, since loading and attaching take most of the start.
-        let (calls, passed) = thread::scope(|scope| {
-            let other = scope.spawn(move || {
-                attach::keepalive(&mut others, attach, functions)?;
-                // No timer's function is 0, so until now the tracepoint found none to watch.
-                tell_address(address, &mut timer)?;
-                let calls = hooks::calls(&mut others, &plan);
-                Ok((calls, hooks::passed(&mut others, &plan)))
-            });
-            attached.hook(&mut programs, &plan)?;
-            other.join().unwrap_or(Err(HostError::Thread))
-        })?;
-        attached.watches(calls, passed);
-        attached.hooks.keepalive = Some(match attach {
-            Attach::Fentry => format!("fentry/fexit {}", attach::KEEPALIVE),
-            Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
-            Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
-        });
-        let iterates = self.scan(&mut ebpf, &mut attached)?;
-        Ok(Opened {
-            ebpf,
-            attached,
-            iterates,
-        })
-    }
-}
-
-impl Attempt<'_> {
-    /// Decides how descriptors are read; true for the kernel's own walk.
-    fn scan(&self, ebpf: &mut Ebpf, attached: &mut Attached) -> Result<bool, HostError> {
-        let load = match (self.settings.scan, self.attach) {
-            (Scan::Iter, _) => true,
-            (Scan::Proc, _) => false,
-            // For kernels that refuse tracing programs, and tested as it runs there.
-            (Scan::Auto, attach) => attach != Attach::Tracepoint,
-        };
-        let iterates = match (load, self.settings.scan) {
-            (false, _) => false,
-            (true, Scan::Iter) => walk::load(ebpf, self.functions).map(|()| true)?,
-            (true, Scan::Auto | Scan::Proc) => walk::load(ebpf, self.functions).is_ok(),
-        };
-        let way = if iterates { "iter/task_file" } else { "/proc" };
-        attached.hooks.holders = Some(way.into());
-        Ok(iterates)
-    }
-}
-
-/// What the tracepoint that fires for every timer compares with.
-fn tell_address(search: Option<Search>, map: &mut Array<MapData, u64>) -> Result<(), HostError> {
-    let Some(search) = search else { return Ok(()) };
-    map.set(0, search.finish()?, 0)
-        .map_err(|source| HostError::Map {
-            map: "KEEPALIVE_FN",
-            source,
-        })
 }
 
 /// Hands over at most `most` records and counts them; fewer means that the ring was seen empty.

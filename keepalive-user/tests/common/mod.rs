@@ -245,7 +245,7 @@ pub fn ready() -> Ready {
             accept: Some("fexit:inet_csk_accept".into()),
             destroy: None,
             passed: Some("fentry:security_file_receive".into()),
-            process: Some("tp:sched_process_fork".into()),
+            process: Some("tp:sched_wakeup_new".into()),
             noticed: Some("sock:sock_recv_length".into()),
             holders: Some("iter/task_file".into()),
         },
