@@ -73,6 +73,9 @@ pub const TRACKED_SOCKETS: u32 = 65536;
 /// Processes it can follow at once.
 pub const TRACKED_PROCESSES: u32 = 8192;
 
+/// The value in the table of processes of one that user space named as an owner.
+pub const NAMED: u32 = 2;
+
 /// Sockets with several references whose last users it can follow at once.
 pub const SHARED_SOCKETS: u32 = 8192;
 

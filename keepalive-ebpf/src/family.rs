@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap},
 };
 use keepalive_ebpf::{
-    config::{SHARED_SOCKETS, TRACKED_PROCESSES},
+    config::{NAMED, SHARED_SOCKETS, TRACKED_PROCESSES},
     wire::Lineage,
 };
 
@@ -17,8 +17,7 @@ use crate::{emit, record::Sock};
 /// It connected, accepted or was given a socket.
 const ACTED: u32 = 1;
 
-/// Processes whose children, name and end matter, by thread group id: [`ACTED`], or the value with
-/// which user space says that it named one as an owner.
+/// Processes whose children, name and end matter, by thread group id: [`ACTED`] or [`NAMED`].
 #[map]
 static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(TRACKED_PROCESSES, 0);
 
@@ -51,10 +50,16 @@ pub fn interest(tgid: u32) -> Option<u32> {
     })
 }
 
+/// User space names this process as an owner; false if there is no room for it.
+#[inline(always)]
+pub fn watch(tgid: u32) -> bool {
+    PROCESSES.insert(tgid, NAMED, u64::from(BPF_ANY)).is_ok()
+}
+
 /// User space named this process as an owner.
 #[inline(always)]
 pub fn is_named(interest: u32) -> bool {
-    interest != ACTED
+    interest == NAMED
 }
 
 /// A child begins; what mattered of its parent matters of it.

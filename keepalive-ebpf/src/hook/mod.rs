@@ -5,6 +5,7 @@ mod death;
 mod descriptors;
 mod iterate;
 mod lifetime;
+mod named;
 mod noticed;
 mod passed;
 mod process;

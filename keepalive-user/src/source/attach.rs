@@ -10,7 +10,7 @@ use aya::{
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 
-use super::{error::HostError, functions::Functions};
+use super::{error::HostError, functions::Functions, memory};
 use crate::event::Attach;
 
 /// The function whose expiries are watched.
@@ -156,6 +156,13 @@ pub fn load_entry(
     functions: &Functions<'_>,
 ) -> Result<(), HostError> {
     hook!(programs, name, FEntry, load(function, functions.read()?))
+}
+
+/// Loads the program that writes down for user space which processes it names. User space runs it,
+/// and no hook.
+pub fn load_writer(ebpf: &mut Ebpf) -> Result<(), HostError> {
+    let mut programs = Programs::of(ebpf);
+    hook!(&mut programs, memory::WRITER, RawTracePoint, load())
 }
 
 /// How often the kernel skipped a loaded program, as its descriptor tells.

@@ -16,7 +16,9 @@ use super::{
     hooks::{self, Attached, Plan},
     kallsyms::Search,
     layout::KernelTypes,
-    log, object,
+    log,
+    memory::Loaded,
+    object,
     opened::Opened,
     preflight, walk,
 };
@@ -114,11 +116,15 @@ impl Attempt<'_> {
             Attach::Kprobe => format!("kprobe/kretprobe {}", attach::KEEPALIVE),
             Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
         });
-        let iterates = self.scan(&mut ebpf, &mut attached)?;
+        let loaded = Loaded {
+            walk: self.scan(&mut ebpf, &mut attached)?,
+            // Where it cannot be had, the table is written from here.
+            writer: attach == Attach::Kprobe && attach::load_writer(&mut ebpf).is_ok(),
+        };
         Ok(Opened {
             ebpf,
             attached,
-            iterates,
+            loaded,
         })
     }
 

@@ -8,15 +8,19 @@ use aya::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Attached, HostError, Memory, Source, fill::Fill, memory::SharedEbpf, object};
+use super::{
+    Attached, HostError, Memory, Source,
+    fill::Fill,
+    memory::{Loaded, SharedEbpf},
+    object,
+};
 use crate::settings::TraceSettings;
 
 /// Attached, and nobody reads yet.
 pub(super) struct Opened {
     pub ebpf: Ebpf,
     pub attached: Attached,
-    /// Descriptors are read by the kernel's own walk.
-    pub iterates: bool,
+    pub loaded: Loaded,
 }
 
 impl Opened {
@@ -33,7 +37,7 @@ impl Opened {
         let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;
         let shared = SharedEbpf::default();
-        let memory = Memory::take(&mut self.ebpf, Rc::clone(&shared), self.iterates)?;
+        let memory = Memory::take(&mut self.ebpf, Rc::clone(&shared), self.loaded)?;
         shared.replace(Some(self.ebpf));
         Ok(Source {
             ebpf: shared,
