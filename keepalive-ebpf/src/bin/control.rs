@@ -1,5 +1,6 @@
-//! How often the kernel runs a program at all when a keepalive timer expires: counted, and nothing
-//! else done. The scenarios judge katrace's counts beside it; katrace itself never loads it.
+//! How often the kernel runs a program at all, when a keepalive timer expires and when it works off
+//! timers: counted, and nothing else done. The scenarios judge katrace's counts beside it; katrace
+//! itself never loads it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -18,6 +19,13 @@ mod programs {
     /// Its expiries, by CPU.
     #[map]
     static EXPIRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+    /// Timer softirqs, by CPU.
+    #[map]
+    static SOFTIRQS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+    /// `TIMER_SOFTIRQ` of include/linux/interrupt.h, in the order of /proc/softirqs.
+    const TIMER_SOFTIRQ: u32 = 1;
 
     /// Where `struct timer_list` has its function: behind a list node of two words and the time.
     const PLACE: u64 = 24;
@@ -38,6 +46,17 @@ mod programs {
         {
             // SAFETY: this CPU's own map value, and timers do not nest.
             unsafe { *expiries += 1 };
+        }
+        0
+    }
+
+    #[raw_tracepoint(tracepoint = "softirq_entry")]
+    pub fn control_softirq(ctx: RawTracePointContext) -> i32 {
+        if ctx.arg::<u32>(0) == TIMER_SOFTIRQ
+            && let Some(softirqs) = SOFTIRQS.get_ptr_mut(0)
+        {
+            // SAFETY: this CPU's own map value, and softirqs do not nest.
+            unsafe { *softirqs += 1 };
         }
         0
     }

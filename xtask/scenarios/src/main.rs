@@ -8,6 +8,7 @@ mod init;
 mod lab;
 mod protocol;
 mod report;
+mod round;
 mod run;
 mod scenarios;
 

@@ -36,6 +36,17 @@ impl Report {
 
     /// Runs one scenario and reports how it went.
     pub fn judge(&self, backend: &str, name: &str, run: impl FnOnce() -> Result<()>) {
+        self.judge_unless(backend, name, run, |_| false);
+    }
+
+    /// The same, but a failure that is excused is not reported; true for that.
+    pub fn judge_unless(
+        &self,
+        backend: &str,
+        name: &str,
+        run: impl FnOnce() -> Result<()>,
+        is_excused: impl FnOnce(&anyhow::Error) -> bool,
+    ) -> bool {
         let began = Instant::now();
         // A scenario that panics is one failure, not the end of the list.
         match catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
@@ -43,8 +54,10 @@ impl Report {
                 let _guard = self.count(|score| score.passed += 1);
                 self.line(backend, name, "passed", began, "");
             }
+            Err(error) if is_excused(&error) => return true,
             Err(error) => self.failed(backend, name, began, &error),
         }
+        false
     }
 
     pub fn failed(&self, backend: &str, name: &str, began: Instant, error: &anyhow::Error) {

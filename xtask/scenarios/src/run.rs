@@ -1,17 +1,14 @@
 //! Runs the list for each backend and keeps the score.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::{
-    lab::{Katrace, Start, Tracer, crowd::Crowd, many::Many},
+    lab::{Control, Katrace, Start, many::Many},
     report::Report,
-    scenarios::{ALL, Kind, Prepare, Scenario},
+    round::Round,
+    scenarios::{ALL, Kind, Scenario},
 };
 
 /// What was asked for on the command line.
@@ -47,13 +44,17 @@ pub fn run(plan: &Plan) -> Result<bool> {
         match probe(&katrace) {
             Ok(None) => {
                 working.push(backend.as_str());
-                Round {
-                    katrace: &katrace,
-                    chosen: &chosen,
-                    report: &report,
-                    control: plan.control.as_deref().filter(|_| backend == "tracepoint"),
+                let control = plan.control.as_deref().filter(|_| backend == "tracepoint");
+                match control.map(Control::attach).transpose() {
+                    Ok(control) => Round {
+                        katrace: &katrace,
+                        chosen: &chosen,
+                        report: &report,
+                        control: control.map(Arc::new),
+                    }
+                    .run(),
+                    Err(error) => report.failed(backend, "control", Instant::now(), &error),
                 }
-                .run();
             }
             Ok(Some(reason)) => skip(&chosen, backend, &reason, &report),
             Err(error) => report.failed(backend, "attach", Instant::now(), &error),
@@ -135,129 +136,4 @@ fn skip(chosen: &[&Scenario], backend: &str, reason: &str, report: &Report) {
             report.skipped(backend, scenario.name, reason);
         }
     }
-}
-
-/// One backend.
-struct Round<'a> {
-    katrace: &'a Katrace,
-    chosen: &'a [&'a Scenario],
-    report: &'a Report,
-    control: Option<&'a Path>,
-}
-
-impl Round<'_> {
-    fn run(&self) {
-        // First, while nothing else keeps the machine busy: some of these are about time.
-        for scenario in self.chosen {
-            if let Kind::Alone(run) = scenario.kind {
-                self.judge(scenario, || run(self.katrace));
-            }
-        }
-        self.together();
-        let mut crowd = None;
-        for scenario in self.chosen {
-            if let Kind::Load(run) = scenario.kind {
-                self.judge(scenario, || {
-                    let crowd = match &mut crowd {
-                        Some(crowd) => crowd,
-                        None => crowd.insert(Crowd::gather(self.control)?),
-                    };
-                    run(self.katrace, crowd)
-                });
-            }
-        }
-    }
-
-    /// Everything that may overlap: prepared at once and played under one tracer, then those with
-    /// tracers of their own.
-    fn together(&self) {
-        let shared: Vec<_> = self
-            .chosen
-            .iter()
-            .filter_map(|scenario| match scenario.kind {
-                Kind::Shared(prepare) => Some((*scenario, prepare)),
-                _ => None,
-            })
-            .collect();
-        if !shared.is_empty() {
-            self.under_one_tracer(&shared);
-        }
-        // Only now: a call that sleeps in the kernel while another tracer attaches to the same
-        // function returns past the programs of both.
-        thread::scope(|scope| {
-            for scenario in self.chosen {
-                if let Kind::Beside(run) = scenario.kind {
-                    scope.spawn(move || self.judge(scenario, || run(self.katrace)));
-                }
-            }
-        });
-    }
-
-    fn under_one_tracer(&self, shared: &[(&Scenario, Prepare)]) {
-        let prepared: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = shared
-                .iter()
-                .map(|(scenario, prepare)| (scenario, scope.spawn(prepare)))
-                .collect();
-            threads
-                .into_iter()
-                .map(|(scenario, thread)| (scenario, thread.join()))
-                .collect()
-        });
-        let tracer = match self.katrace.start(["-e", "all"]).and_then(Start::ready) {
-            Ok(tracer) => tracer,
-            Err(error) => {
-                for (scenario, _) in shared {
-                    self.judge(scenario, || Err(anyhow!("{error:#}")));
-                }
-                return;
-            }
-        };
-        thread::scope(|scope| {
-            for (scenario, act) in prepared {
-                let tracer = &tracer;
-                scope.spawn(move || {
-                    self.judge(scenario, || {
-                        let act = act.map_err(|_| anyhow!("the preparation died"))?;
-                        act.and_then(|act| act(tracer))
-                    });
-                });
-            }
-        });
-        self.report
-            .judge(&self.katrace.backend, "shared-summary", || adds_up(tracer));
-    }
-
-    fn judge(&self, scenario: &Scenario, run: impl FnOnce() -> Result<()>) {
-        self.report.judge(&self.katrace.backend, scenario.name, run);
-    }
-}
-
-/// The summary counts what was printed, and nothing of so little was lost.
-fn adds_up(tracer: Tracer) -> Result<()> {
-    let stopped = tracer.stop()?;
-    let summary = stopped.summary()?;
-    println!(
-        "  runs of its programs skipped by the kernel: {}",
-        summary["skipped"]
-    );
-    for (name, event) in [
-        ("probes", "probe"),
-        ("answered", "answered"),
-        ("stalled", "stalled"),
-        ("timeouts", "timeout"),
-        ("resets", "reset"),
-        ("noticed", "noticed"),
-    ] {
-        let said = summary[name]
-            .as_u64()
-            .with_context(|| format!("no `{name}` in {summary}"))?;
-        let shown = stopped.count(event);
-        ensure!(
-            said == shown,
-            "`{name}` is {said} in the summary, {shown} lines were printed"
-        );
-    }
-    ensure!(summary["lost"] == 0, "lost records: {summary}");
-    Ok(())
 }

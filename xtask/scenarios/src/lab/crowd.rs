@@ -2,7 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::Path,
+    sync::Arc,
 };
 
 use anyhow::Result;
@@ -53,16 +53,15 @@ pub struct Probes {
 pub struct Crowd {
     pub pair: Pair,
     pub actor: Actor,
-    control: Option<Control>,
+    control: Option<Arc<Control>>,
     _listener: TcpListener,
 }
 
 impl Crowd {
     /// # Errors
     ///
-    /// No room for so many sockets, or the kernel refuses the control.
-    pub fn gather(control: Option<&Path>) -> Result<Self> {
-        let control = control.map(Control::attach).transpose()?;
+    /// No room for so many sockets.
+    pub fn gather(control: Option<Arc<Control>>) -> Result<Self> {
         let pair = Pair::new()?;
         let listener = pair.listen(PORT)?;
         let mut actor = Actor::start(&pair.ours, "kat-crowd")?;
@@ -79,7 +78,7 @@ impl Crowd {
     pub fn counts(&self) -> Result<Counts> {
         Ok(Counts {
             probes: Counters::of(&self.pair.ours)?.keepalive,
-            expiries: self.control.as_ref().map(Control::expiries).transpose()?,
+            expiries: self.control.as_deref().map(Control::expiries).transpose()?,
         })
     }
 

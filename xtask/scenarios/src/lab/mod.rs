@@ -22,7 +22,7 @@ pub mod time;
 pub mod tracer;
 
 pub use actor::{Actor, Sock};
-pub use control::Control;
+pub use control::{Control, Excuse};
 pub use counters::Counters;
 pub use netns::Netns;
 pub use pair::Pair;
