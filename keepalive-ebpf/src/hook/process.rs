@@ -4,11 +4,11 @@
 //! kernel and backend. Each looks one number up and returns unless the process has to do with a
 //! socket. `task_rename` covers exec and prctl alike, and carries the new name.
 //!
-//! Since 6.1 the kernel skips a program that is already running on the CPU, and since 7.0 a task can
-//! lose the CPU inside a tracepoint's program. So a child is seen where its parent, holding a run
+//! Since 6.1 the kernel skips a program that is already running on the CPU, and on newer kernels (7.3,
+//! not 6.12) a task can lose the CPU inside a tracepoint's program. So a child is seen where its parent, holding a run
 //! queue's lock, makes it ready to run (kernel/sched/core.c, `wake_up_new_task`): nothing can come
-//! between there. At `sched_process_fork`, a moment before, up to one in five was skipped on a busy
-//! 7.3 guest. The other two have twins, for the task that took the CPU from another one inside the
+//! between there. At `sched_process_fork`, a moment before, up to nineteen were skipped in one run of
+//! the scenarios on 7.3. The other two have twins, for the task that took the CPU from another one inside the
 //! first. Of a new name the twin sends word again, which changes nothing.
 
 use aya_ebpf::{

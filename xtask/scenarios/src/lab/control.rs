@@ -10,6 +10,8 @@ use aya::{
     programs::RawTracePoint,
 };
 
+use super::Short;
+
 const FUNCTION: &str = "tcp_keepalive_timer";
 /// A reading of some microseconds, between softirqs that are milliseconds apart.
 const READINGS: usize = 100;
@@ -83,7 +85,8 @@ impl Softirqs {
     }
 }
 
-/// Whether a scenario that failed may have failed for what no program could see.
+/// Whether a scenario that failed may have failed for what no program could see: the kernel counted
+/// more in it than katrace showed, and ran no program in some timer softirq meanwhile.
 pub struct Excuse<'a>(Option<(&'a Control, Softirqs)>);
 
 impl<'a> Excuse<'a> {
@@ -97,6 +100,9 @@ impl<'a> Excuse<'a> {
         let Self(Some((control, base))) = self else {
             return false;
         };
+        if !error.is::<Short>() {
+            return false;
+        }
         let Ok(now) = control.softirqs() else {
             return false;
         };

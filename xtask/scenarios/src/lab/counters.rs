@@ -29,6 +29,11 @@ impl Counters {
             aborts: self.aborts.saturating_sub(base.aborts),
         }
     }
+
+    /// More of one kind, and less of none.
+    pub fn exceeds(self, other: Self) -> bool {
+        self != other && self.keepalive >= other.keepalive && self.aborts >= other.aborts
+    }
 }
 
 /// One other counter of a namespace.

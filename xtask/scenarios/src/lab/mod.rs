@@ -27,5 +27,5 @@ pub use counters::Counters;
 pub use netns::Netns;
 pub use pair::Pair;
 pub use root::{Root, Server};
-pub use scene::Scene;
+pub use scene::{Scene, Short};
 pub use tracer::{Katrace, Record, Start, Stopped, Tracer};

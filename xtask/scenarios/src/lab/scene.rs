@@ -1,7 +1,7 @@
 //! One pair of namespaces under observation: its events, told apart by namespace, and the
 //! kernel's counters since the observation began.
 
-use std::{net::IpAddr, time::Instant};
+use std::{fmt, net::IpAddr, time::Instant};
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
@@ -104,17 +104,42 @@ impl<'a> Scene<'a> {
 
     pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let mut text = format!("{error:#}");
-        for (whose, netns) in [("ours", &self.pair.ours), ("peer", &self.pair.peer)] {
-            let counters = Counters::of(netns).map(|now| format!("{now:?}"));
-            let counters = counters.unwrap_or_else(|error| error.to_string());
+        let mut is_short = error.is::<Short>();
+        for (whose, netns, base) in [
+            ("ours", &self.pair.ours, self.base[0]),
+            ("peer", &self.pair.peer, self.base[1]),
+        ] {
+            let counters = match Counters::of(netns) {
+                Ok(now) => {
+                    is_short |= now.since(base).exceeds(self.shown(netns));
+                    format!("{now:?}")
+                }
+                Err(error) => error.to_string(),
+            };
             text += &format!("\n{whose}: netns {} {counters}", netns.inode);
             for event in self.events_in(netns) {
                 text += &format!("\n  {event}");
             }
         }
-        anyhow!(text)
+        if is_short {
+            anyhow::Error::new(Short(text))
+        } else {
+            anyhow!(text)
+        }
     }
 }
+
+/// A failure in a scene in which the kernel counted more than katrace showed.
+#[derive(Debug)]
+pub struct Short(String);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Short {}
 
 fn is_of(event: &Value, sock: &Sock) -> bool {
     // An IPv4 address in an IPv6 socket is IPv4 on the wire, and so in the event.
