@@ -11,7 +11,11 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Namespace, detect::RTO_MAX_MS, facts::Defaults};
-use crate::{enrich, source::HostError};
+use crate::{
+    enrich,
+    host_files::{self, mounts},
+    source::HostError,
+};
 
 const OWN: &str = "/proc/self/ns/net";
 
@@ -43,8 +47,7 @@ pub fn all() -> Vec<Place> {
     for pid in enrich::pids() {
         add(PathBuf::from(format!("/proc/{pid}/ns/net")));
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounted(&mounts).for_each(&mut add);
+    mounts::network_namespaces().into_iter().for_each(&mut add);
     let mut places: Vec<Place> = found
         .into_iter()
         .map(|(netns, ways)| Place {
@@ -64,17 +67,6 @@ pub fn exists(netns: u32) -> bool {
 
 fn inode(path: &Path) -> Option<u32> {
     u32::try_from(fs::metadata(path).ok()?.ino()).ok()
-}
-
-/// Mount points of network namespaces (`ip netns`, container engines) in a mountinfo text
-/// (proc_pid_mountinfo(5)): the fourth field is what is mounted, the fifth where.
-fn mounted(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
-    mountinfo.lines().filter_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (kind.starts_with("nsfs ") && root.starts_with("net:")).then(|| PathBuf::from(point))
-    })
 }
 
 impl Place {
@@ -108,7 +100,8 @@ impl Place {
     /// By the first way that still leads there.
     fn open(&self) -> Option<File> {
         self.ways.iter().find_map(|way| {
-            let file = File::open(way).ok()?;
+            // Something else may be mounted there by now.
+            let file = host_files::open(way).ok()?;
             (file.metadata().ok()?.ino() == u64::from(self.netns)).then_some(file)
         })
     }
@@ -145,18 +138,6 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mounts_of_network_namespaces_alone_are_taken() {
-        let text = "\
-31 24 0:27 / /sys rw - sysfs sysfs rw
-40 24 0:4 net:[4026532001] /run/netns/blue rw shared:9 - nsfs nsfs rw
-41 24 0:4 mnt:[4026532002] /run/snapd/ns/x rw - nsfs nsfs rw
-";
-        let found: Vec<PathBuf> = mounted(text).collect();
-        assert_eq!(found, [PathBuf::from("/run/netns/blue")]);
-        assert_eq!(mounted("nonsense\n - nsfs ").count(), 0);
-    }
 
     #[test]
     fn this_namespace_comes_first_and_tells_its_settings() {

@@ -83,7 +83,7 @@ impl Reader {
     /// A namespace can be found but not read.
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
         let Self { way, filters, .. } = self;
-        let cgroups = cgroups(filters)?;
+        let cgroups = filters.cgroup.map(diag::cgroup::subtree_ids);
         let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
         let mut sockets = Sockets {
             directory: None,
@@ -113,15 +113,6 @@ fn walk(iterator: &mut SocketIterator) -> Directory {
     } else {
         Directory::read()
     }
-}
-
-/// The cgroups that `--cgroup` means, where sock_diag is to be held to them.
-fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
-    let family = filters.cgroup.map(diag::cgroup::family).transpose();
-    family.map_err(|source| HostError::Io {
-        operation: "walking the cgroups",
-        source,
-    })
 }
 
 /// Sockets on their way to whoever wants them.
