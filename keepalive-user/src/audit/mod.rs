@@ -12,6 +12,7 @@ mod host;
 mod ipvs;
 mod path;
 mod plan;
+mod profiles;
 mod programs;
 mod request;
 mod rule;
@@ -21,8 +22,9 @@ mod said;
 pub use apps::{App, Program, sysctls};
 pub use context::{HostFacts, Yardstick};
 pub use finding::{Evidence, Example, Finding, Verdict};
-pub use path::{Hop, Live, PathsError, Profile, Profiles, Resets};
+pub use path::{Hop, Live, Profile, Resets};
 pub use plan::{Plan, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
+pub use profiles::{PathsError, Profiles};
 pub use request::{AuditRequest, AuditSettings};
 pub use rule::{Rule, Severity};
 
