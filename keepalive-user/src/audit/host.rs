@@ -9,7 +9,7 @@ use super::{
 };
 use crate::snapshot::{
     Namespace, Snapshot,
-    namespaces::{self, Place},
+    namespaces::{self, Netns},
 };
 
 /// Established connections, in seconds (kernel documentation, nf_conntrack-sysctl).
@@ -46,12 +46,12 @@ pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> Hos
 }
 
 /// The namespace that katrace runs in, whether it has sockets or not.
-fn own(places: &[Place]) -> Option<Namespace> {
+fn own(places: &[Netns]) -> Option<Namespace> {
     let own = places.iter().find(|place| place.own)?;
     Some(own.defaults().ok()?.namespace)
 }
 
-fn timeout_ms(live: Live, place: Option<&Place>) -> Result<u64, String> {
+fn timeout_ms(live: Live, place: Option<&Netns>) -> Result<u64, String> {
     let ask = match live {
         Live::NfConntrack => conntrack_ms,
         Live::Ipvs => ipvs::timeout_ms,

@@ -8,7 +8,7 @@ use super::{
     path::{Hop, Resets},
     said::Time,
 };
-use crate::snapshot::detect;
+use crate::snapshot::timeouts;
 
 /// The kernel's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL, in seconds (include/net/tcp.h,
 /// `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
@@ -171,7 +171,7 @@ impl fmt::Display for Plan {
 /// How long unacknowledged data is retried under `tcp_retries2`, in milliseconds, where the
 /// connection's retransmission timeout is the shortest.
 pub fn retries2_ms(retries: u32) -> u64 {
-    detect::data(detect::RTO_MIN_MS, 0, retries, detect::RTO_MAX_MS)
+    timeouts::data_ms(timeouts::RTO_MIN_MS, 0, retries, timeouts::RTO_MAX_MS)
 }
 
 /// The largest `tcp_retries2` that gives up within this time, never below RFC 1122's hundred

@@ -9,7 +9,7 @@ use crate::{
         rule::Rule,
         said::{Bytes, Time},
     },
-    snapshot::detect,
+    snapshot::timeouts,
 };
 
 /// A probe or window probe went unanswered. A first probe whose answer may still be on its way is
@@ -23,7 +23,8 @@ pub fn dying<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
         .next_probe_ms
         .map(|next| socket.set.intvl_ms.saturating_sub(next));
     let on_its_way = row.unanswered == 1
-        && since_probe.is_some_and(|since| since <= u64::from(row.rto_ms).max(detect::RTO_MIN_MS));
+        && since_probe
+            .is_some_and(|since| since <= u64::from(row.rto_ms).max(timeouts::RTO_MIN_MS));
     (!on_its_way).then(|| Hit::plain(Rule::DyingNow))
 }
 
