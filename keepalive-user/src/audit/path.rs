@@ -2,20 +2,22 @@
 
 use serde::Deserialize;
 
-/// One kind of hop, as its documentation describes it.
+/// One kind of hop, with the values of its documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// What `--path` takes.
+    /// Its name for `--path`.
     pub name: String,
     /// What it is, for people.
     pub hop: String,
-    /// Its default, in milliseconds.
+    /// Idle time after which it forgets a connection, in milliseconds: its default.
     pub idle_timeout_ms: u64,
-    /// What it can be set to, in words.
+    /// The values that it can be set to, in words.
     pub range: Option<String>,
+    /// Whether a keepalive probe restarts its idle timer.
     pub probe_resets: Resets,
-    /// The kernel has a value of its own that counts instead.
+    /// Where the kernel tells the value that counts instead.
     pub live: Option<Live>,
+    /// The document that the value comes from.
     pub source: Option<String>,
     /// When the value was last compared with its source.
     pub date: Option<String>,
@@ -27,15 +29,17 @@ pub struct Profile {
 pub enum Resets {
     /// Documented or measured.
     Yes,
-    /// A packet filter, where any packet counts.
+    /// Not documented, but it is a packet filter, and those count every packet.
     Expected,
+    /// Not documented.
     #[serde(rename = "not stated")]
     NotStated,
-    /// It ends TCP itself: it answers probes and counts bytes only.
+    /// It does not: the hop ends the TCP connection. It answers probes itself and counts only bytes.
     No,
 }
 
 impl Resets {
+    /// Its word in files and outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Yes => "yes",
@@ -46,7 +50,7 @@ impl Resets {
     }
 }
 
-/// Where the running kernel keeps a hop's timeout.
+/// Where the running kernel tells a hop's timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Live {
@@ -57,6 +61,7 @@ pub enum Live {
 }
 
 impl Live {
+    /// Its word in files and outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::NfConntrack => "nf_conntrack",
@@ -65,18 +70,21 @@ impl Live {
     }
 }
 
-/// A hop of the path that a run judges against or plans for.
+/// A hop of the path that sockets are judged against or a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
+    /// The profile's name, or the timeout as it was given.
     pub name: String,
     /// Idle time after which it forgets the connection, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether a keepalive probe restarts its idle timer.
     pub probe_resets: Resets,
+    /// Where the kernel tells the value that counts instead.
     pub live: Option<Live>,
 }
 
 impl Hop {
-    /// Any other hop, named by its timeout: a probe counts as traffic there.
+    /// A hop of which only the timeout (milliseconds) is known. Probes count as traffic there.
     pub fn of_timeout(name: &str, timeout_ms: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -86,7 +94,7 @@ impl Hop {
         }
     }
 
-    /// Probes may keep a connection alive here.
+    /// Probes may keep a connection open here.
     pub fn passes_probes(&self) -> bool {
         self.probe_resets != Resets::No
     }

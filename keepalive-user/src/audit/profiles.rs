@@ -17,11 +17,11 @@ const BUILT_IN: &str = include_str!("paths.toml");
 /// Bytes of a file of profiles, at most: some 5,000 profiles.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The profiles by name, in the order of the table; those of a file after the built-in ones.
+/// The profiles, in the order of the table; those of a file come after the built-in ones.
 #[derive(Clone, Debug)]
 pub struct Profiles(Vec<Profile>);
 
-/// Why a file of profiles cannot be used; one line, once it is made harmless for a terminal.
+/// Why a file of profiles cannot be used. The message is one line; a file name may put control characters into it.
 #[derive(Debug, Error)]
 pub enum PathsError {
     /// The file cannot be read, is no regular file, or is too long.
@@ -68,15 +68,15 @@ struct Entry {
     date: Option<String>,
 }
 
-/// The longest timeout that is believed, in seconds: a year.
+/// The longest timeout that is accepted, in seconds: a year.
 const LONGEST_S: u64 = 365 * 24 * 3600;
 
 impl Profiles {
-    /// The compiled-in table.
+    /// The built-in table.
     ///
     /// # Errors
     ///
-    /// None in a build whose tests passed: the table is read by one of them.
+    /// The table is wrong, which a test rules out.
     pub fn built_in() -> Result<Self, PathsError> {
         Self(Vec::new()).with_toml(BUILT_IN, Path::new("paths.toml"))
     }
@@ -148,7 +148,7 @@ impl Profiles {
 }
 
 impl fmt::Display for Profiles {
-    /// The names, with commas.
+    /// The names, separated by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, profile) in self.0.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
@@ -174,7 +174,7 @@ impl Entry {
     }
 }
 
-/// A name cannot be taken for a time such as `300s`, nor fall apart at a comma.
+/// `--path` must not take a name for a time such as `300s`, nor split it at a comma.
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name

@@ -8,7 +8,7 @@ use crate::{event::Process, host_files};
 /// Bytes of /proc/PID/maps that are searched: as many mappings as the kernel allows by default (65,530) fit.
 const MAPS_MAX: u64 = 16 << 20;
 
-/// What /proc tells of a process. What cannot be read is empty: the process is gone, or hides it.
+/// What /proc tells of a process. What cannot be read stays empty: the process has ended, or katrace may not read it.
 pub fn identify(process: &Process) -> Program {
     let proc = format!("/proc/{}", process.pid);
     let path = fs::read_link(format!("{proc}/exe")).unwrap_or_default();
@@ -16,10 +16,10 @@ pub fn identify(process: &Process) -> Program {
     let maps = host_files::open(Path::new(&format!("{proc}/maps")));
     Program {
         comm: process.comm.to_string(),
-        // The kernel marks an executable that was replaced while it runs.
+        // The kernel adds this to the path of an executable that was replaced while it runs.
         exe: name.trim_end_matches(" (deleted)").to_owned(),
         libpq: maps.and_then(maps_libpq).unwrap_or(false),
-        // The Go linker leaves its build information in a section of its own.
+        // The Go linker writes its build information into a section of this name.
         go: host_files::has_section(Path::new(&format!("{proc}/exe")), ".go.buildinfo"),
     }
 }
