@@ -127,14 +127,39 @@ mod tests {
         file
     }
 
+    /// The same for 32 bits, big-endian.
+    fn executable_32() -> Vec<u8> {
+        let mut file = vec![0; TABLE + 3 * 40];
+        let mut put = |at: usize, part: &[u8]| file[at..at + part.len()].copy_from_slice(part);
+        put(0, b"\x7fELF\x01\x02\x01");
+        put(16, &2u16.to_be_bytes());
+        put(20, &1u32.to_be_bytes());
+        put(32, &(TABLE as u32).to_be_bytes());
+        put(40, &52u16.to_be_bytes());
+        put(46, &40u16.to_be_bytes());
+        put(48, &3u16.to_be_bytes());
+        put(50, &2u16.to_be_bytes());
+        let names = b"\0.go.buildinfo\0.shstrtab\0";
+        put(64, names);
+        put(TABLE + 40, &1u32.to_be_bytes());
+        put(TABLE + 44, &1u32.to_be_bytes());
+        put(TABLE + 80, &15u32.to_be_bytes());
+        put(TABLE + 84, &3u32.to_be_bytes());
+        put(TABLE + 96, &64u32.to_be_bytes());
+        put(TABLE + 100, &(names.len() as u32).to_be_bytes());
+        file
+    }
+
     #[test]
     fn a_section_is_found_by_its_whole_name() {
         let file = Scratch::new("elf");
-        fs::write(file.path(), executable()).unwrap();
-        assert!(has_section(file.path(), GO));
-        assert!(has_section(file.path(), ".shstrtab"));
-        for other in [".go.build", "go.buildinfo.", ".text"] {
-            assert!(!has_section(file.path(), other), "{other}");
+        for bytes in [executable(), executable_32()] {
+            fs::write(file.path(), bytes).unwrap();
+            assert!(has_section(file.path(), GO));
+            assert!(has_section(file.path(), ".shstrtab"));
+            for other in [".go.build", "go.buildinfo.", ".text"] {
+                assert!(!has_section(file.path(), other), "{other}");
+            }
         }
         let own = Path::new("/proc/self/exe");
         assert!(has_section(own, ".text") && !has_section(own, GO));
@@ -148,13 +173,17 @@ mod tests {
             fs::write(scratch.path(), &whole).unwrap();
             // Its length is asked once, at the beginning; what comes after is less.
             let file = Shortened {
-                file: File::open(scratch.path()).unwrap(),
+                file: writable(scratch.path()),
                 to: length as u64,
             };
             let cache = ReadCache::new(file);
             let found = names_section::<FileHeader64<Endianness>, _>(Pieces(&cache), GO);
             assert_eq!(found, None, "{length}");
         }
+    }
+
+    fn writable(path: &Path) -> File {
+        File::options().read(true).write(true).open(path).unwrap()
     }
 
     /// A file that another process shortens after its length was asked.
@@ -173,13 +202,7 @@ mod tests {
         fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
             let at = self.file.seek(to)?;
             if matches!(to, SeekFrom::End(_)) {
-                fs::OpenOptions::new()
-                    .write(true)
-                    .open(format!(
-                        "/proc/self/fd/{}",
-                        std::os::fd::AsRawFd::as_raw_fd(&self.file)
-                    ))?
-                    .set_len(self.to)?;
+                self.file.set_len(self.to)?;
             }
             Ok(at)
         }
@@ -194,8 +217,7 @@ mod tests {
         bytes[60..62].copy_from_slice(&0u16.to_le_bytes());
         bytes[TABLE + 32..TABLE + 40].copy_from_slice(&HEADERS.to_le_bytes());
         fs::write(scratch.path(), &bytes).unwrap();
-        let file = File::options().read(true).write(true).open(scratch.path());
-        let file = file.unwrap();
+        let file = writable(scratch.path());
         // A hole: the file is as long as it says, and takes no room.
         file.set_len(TABLE as u64 + HEADERS * 64).unwrap();
         let read = AtomicU64::new(0);

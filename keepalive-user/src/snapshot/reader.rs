@@ -118,7 +118,7 @@ fn walk(iterator: &mut SocketIterator) -> Directory {
 
 /// One reading, with what it needs for every socket.
 struct Listing<'a, V> {
-    /// Read only when the first socket asks for it: meanwhile the kernel makes rows.
+    /// Read once, and only after the iterator was asked for its rows: the kernel makes them meanwhile.
     directory: Option<Directory>,
     filters: &'a Filters,
     /// The cgroups that `--cgroup` means. sock_diag cannot filter by them, the iterator does.
