@@ -9,6 +9,7 @@ pub mod cli;
 pub mod decode;
 pub mod enrich;
 pub mod event;
+pub mod host_files;
 mod inspect;
 mod names;
 mod output;

@@ -1,13 +1,10 @@
 //! What only this host can answer: does the process exist, which namespace is ours, which cgroup
 //! does a path mean.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use super::error::UsageError;
+use crate::host_files::mounts;
 
 /// `CGROUP2_SUPER_MAGIC` of include/uapi/linux/magic.h.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
@@ -44,7 +41,7 @@ pub(super) fn cgroup_id(path: &Path) -> Result<u64, UsageError> {
         path: path.to_path_buf(),
         source,
     };
-    let in_hierarchy = cgroup2_mount()
+    let in_hierarchy = mounts::cgroup2()
         .zip(path.strip_prefix("/").ok())
         .map(|(mount, relative)| mount.join(relative));
     let mut outcome = probe(path);
@@ -72,37 +69,9 @@ fn probe(path: &Path) -> io::Result<Option<u64>> {
     Ok(Some(meta.ino()))
 }
 
-pub(crate) fn cgroup2_mount() -> Option<PathBuf> {
-    mount_point(&fs::read_to_string("/proc/self/mountinfo").ok()?)
-}
-
-/// The first cgroup2 mount point of a mountinfo text (proc_pid_mountinfo(5): the mount point is the
-/// fifth field, the type the first after a lone dash).
-fn mount_point(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        kind.starts_with("cgroup2 ")
-            .then(|| mount.split(' ').nth(4).map(PathBuf::from))?
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_cgroup2_mount_is_found_among_the_others() {
-        let text = "\
-31 24 0:27 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
-32 31 0:28 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw
-33 31 0:29 / /sys/fs/cgroup/systemd rw shared:11 - cgroup cgroup rw,name=systemd
-";
-        assert_eq!(
-            mount_point(text).as_deref(),
-            Some(Path::new("/sys/fs/cgroup/unified"))
-        );
-        assert_eq!(mount_point("nonsense\n"), None);
-    }
 
     #[test]
     fn this_process_exists_and_the_impossible_one_does_not() {
@@ -127,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_root_cgroup_goes_by_both_its_paths() {
-        let Some(mount) = cgroup2_mount() else {
+        let Some(mount) = mounts::cgroup2() else {
             return; // This host has no cgroup2 to ask.
         };
         let inode = fs::metadata(&mount).unwrap().ino();

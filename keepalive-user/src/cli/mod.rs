@@ -13,7 +13,6 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub use error::UsageError;
-pub(crate) use host::cgroup2_mount;
 
 use crate::{
     audit::AuditRequest,
