@@ -9,6 +9,7 @@ pub mod cli;
 pub mod decode;
 pub mod enrich;
 pub mod event;
+mod format;
 mod inspect;
 mod names;
 mod output;

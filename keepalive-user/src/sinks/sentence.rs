@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use super::text::{Millis, RoundTrip};
-use crate::event::{Call, Cause, Errno, Kind, Socket};
+use crate::{
+    event::{Call, Cause, Errno, Kind, Socket},
+    format::{Micros, Millis},
+};
 
 /// How much a sentence leaves out: 0 = nothing.
 pub(super) type Brevity = u8;
@@ -45,8 +47,8 @@ pub(super) fn write(
             let plural = if *unanswered == 1 { "" } else { "s" };
             write!(to, "after {unanswered} probe{plural}")?;
             match rtt_ms {
-                Some(ms) if brevity < 2 => write!(to, ", round trip {}", RoundTrip(*ms)),
-                Some(ms) => write!(to, ", rtt {}", RoundTrip(*ms)),
+                Some(ms) if brevity < 2 => write!(to, ", round trip {}", Micros::from_ms(*ms)),
+                Some(ms) => write!(to, ", rtt {}", Micros::from_ms(*ms)),
                 None => Ok(()),
             }
         }
@@ -90,7 +92,10 @@ pub(super) fn write(
             delay_ms,
             ..
         } => {
-            let (call, delay) = (call.map_or("a call", Call::name), RoundTrip(*delay_ms));
+            let (call, delay) = (
+                call.map_or("a call", Call::name),
+                Micros::from_ms(*delay_ms),
+            );
             match brevity {
                 0 => write!(to, "{call} received {errno}, {delay} after the death"),
                 1 => write!(to, "{call} → {errno}, {delay} after the death"),

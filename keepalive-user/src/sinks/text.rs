@@ -1,54 +1,17 @@
 //! Text for people on stderr: the banner and the summary; and how people read a number.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use super::sanitize::Escaped;
 use crate::{
     event::Ready,
+    format::Millis,
     summary::{Counts, Late, Summary},
 };
 
 /// Milliseconds to three decimals: what the kernel's clocks are good for.
 pub(super) fn microseconds(ms: f64) -> f64 {
     (ms * 1e3).round() / 1e3
-}
-
-/// Milliseconds as people say them, to two figures or so: `400 ms`, `5.1 s`, `70 s`, `15 min`.
-pub(super) struct Millis(pub u64);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SECOND: u64 = 1000;
-        const MINUTE: u64 = 60 * SECOND;
-        const HOUR: u64 = 60 * MINUTE;
-        match self.0 {
-            ms if ms < SECOND => write!(f, "{ms} ms"),
-            ms if ms < 10 * SECOND && ms % SECOND >= 100 => {
-                write!(f, "{}.{} s", ms / SECOND, ms % SECOND / 100)
-            }
-            ms if ms < 2 * MINUTE => write!(f, "{} s", ms / SECOND),
-            ms if ms < 2 * HOUR => write!(f, "{} min", ms / MINUTE),
-            ms if ms < 48 * HOUR => write!(f, "{} h", ms / HOUR),
-            ms => write!(f, "{} d", ms / (24 * HOUR)),
-        }
-    }
-}
-
-/// A round trip in milliseconds as people say it: `412 µs`, `3.2 ms`, `1.4 s`.
-pub(super) struct RoundTrip(pub f64);
-
-impl fmt::Display for RoundTrip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ms if ms < 1.0 => write!(f, "{:.0} µs", ms * 1e3),
-            ms if ms < 100.0 => write!(f, "{ms:.1} ms"),
-            // A float beyond the integers stops at the largest.
-            ms => Millis(ms as u64).fmt(f),
-        }
-    }
 }
 
 /// Says what is watched and how, a line for each thing that is not.
@@ -190,28 +153,4 @@ fn row(name: &str, counts: &Counts, to: &mut Vec<u8>) -> io::Result<()> {
         any = true;
     }
     writeln!(to, "{}", if any { "" } else { "0" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_said_to_two_figures() {
-        for (ms, said) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (1000, "1 s"),
-            (5123, "5.1 s"),
-            (60_000, "60 s"),
-            (924_000, "15 min"),
-            (7_200_000, "2 h"),
-            (u64::MAX, "213503982334 d"),
-        ] {
-            assert_eq!(Millis(ms).to_string(), said);
-        }
-        for (ms, said) in [(0.412_3, "412 µs"), (3.21, "3.2 ms"), (1450.0, "1.4 s")] {
-            assert_eq!(RoundTrip(ms).to_string(), said);
-        }
-    }
 }

@@ -10,9 +10,10 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::super::{sanitize::Escaped, screen::Screen, table::process, text::Millis};
+use super::super::{sanitize::Escaped, screen::Screen, table::process};
 use crate::{
     event::{Owner, State},
+    format::Millis,
     snapshot::{Origin, Row, Setting},
 };
 
