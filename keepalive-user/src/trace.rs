@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    Error,
     decode::{self, Clock, Decoded, Item, Notice, Received},
     enrich::{Deaths, Enricher, Outcome},
+    error::Error,
     event::{EventKind, Lost, Ready, SocketEvent},
     output::Output,
     progress::Progress,
