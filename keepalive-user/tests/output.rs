@@ -130,7 +130,8 @@ fn ipv4_lines_stay_under_100_columns_at_their_worst() {
         event.socket.raddr = "255.255.255.255".parse().unwrap();
         event.socket.rport = 65535;
         event.socket.settings.keepcnt = 127;
-        event.socket.silence_ms = Some(7_199_999);
+        // The longest text of a length of time: `47 h 59 min`.
+        event.socket.silence_ms = Some(172_740_000);
         event.owner = common::owner(4_194_304, "fifteen-letters");
         events.push(event);
     }

@@ -1,12 +1,14 @@
 //! How long a dead peer goes unnoticed.
 
 use super::{Advice, Explanation};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::Time,
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+    },
+    format::Millis,
 };
 
 /// From here on the time that data is retried is worth a finding; the kernel's default is three times as long.
@@ -46,7 +48,7 @@ pub fn explain_slow(group: &Group<'_>, context: &Context<'_>) -> Explanation {
         .with("detect_idle_ms", idle)
         .with("detect_within_ms", within);
     let idle_said = match idle {
-        Some(ms) => format!("after {}", Time(ms)),
+        Some(ms) => format!("after {}", Millis(ms)),
         None => "never".to_owned(),
     };
     let mut why = format!("While the connection is idle a dead peer is noticed {idle_said}");
@@ -54,12 +56,12 @@ pub fn explain_slow(group: &Group<'_>, context: &Context<'_>) -> Explanation {
         let data = group.most(|socket| socket.row.detect_data_ms);
         evidence = evidence.with("detect_data_max_ms", data);
         if let Some(ms) = data {
-            why += &format!(", with data in flight after {}", Time(ms));
+            why += &format!(", with data in flight after {}", Millis(ms));
         }
     }
     Explanation {
         evidence,
-        why: format!("{why}; {} was asked for.", Time(within)),
+        why: format!("{why}; {} was asked for.", Millis(within)),
         advice: Advice::Settings,
     }
 }
@@ -91,7 +93,7 @@ pub fn explain_no_user_timeout(group: &Group<'_>, context: &Context<'_>) -> Expl
         why: format!(
             "If the peer dies with data in flight, keepalive sends no probe and the data is retried \
              for {}.",
-            Time(data.unwrap_or_default())
+            Millis(data.unwrap_or_default())
         ),
         advice: Advice::UserTimeout(context.target.user_timeout_ms()),
     }
