@@ -57,7 +57,7 @@ enum Task {
         #[command(flatten)]
         machine: MachineOptions,
     },
-    /// What tracing costs: the table of docs/performance.md, measured in a guest with 2 CPUs
+    /// What tracing costs: the table of docs/dev/performance-notes.md, measured in a guest with 2 CPUs
     #[command(after_help = "Examples:\n  \
         cargo xtask bench                     about three minutes\n  \
         cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anstyle_svg::Term;
+use anstyle::{Color, RgbColor};
+use anstyle_svg::{Palette, Term};
 use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
@@ -11,6 +12,20 @@ use crate::{host, proc, workspace};
 
 /// The line above the table. The demo starts katrace with these arguments inside its own network namespace.
 const PROMPT: &str = "$ sudo katrace -N self";
+
+const BACKGROUND: RgbColor = RgbColor(24, 26, 31);
+const TEXT: RgbColor = RgbColor(214, 218, 224);
+/// Black to white, each light enough to be read on the background.
+const COLOURS: [RgbColor; 8] = [
+    RgbColor(90, 96, 106),
+    RgbColor(244, 108, 108),
+    RgbColor(112, 200, 122),
+    RgbColor(230, 182, 84),
+    RgbColor(104, 156, 244),
+    RgbColor(204, 128, 224),
+    RgbColor(88, 194, 206),
+    TEXT,
+];
 
 /// Plays the demo, draws its table and returns the file's name.
 ///
@@ -41,7 +56,20 @@ pub fn draw(out: Option<PathBuf>) -> Result<PathBuf> {
 fn render(written: &str) -> String {
     // A terminal ends a line with both characters; the library wants the second alone.
     let lines = written.replace("\r\n", "\n");
-    Term::new().render_svg(&format!("{PROMPT}\n{}", lines.trim_end()))
+    Term::new()
+        .palette(palette())
+        .fg_color(Color::Rgb(TEXT))
+        .bg_color(Color::Rgb(BACKGROUND))
+        .render_svg(&format!("{PROMPT}\n{}", lines.trim_end()))
+}
+
+/// The eight colours, and again as the bright ones.
+fn palette() -> Palette {
+    let mut all = [TEXT; 16];
+    for (slot, colour) in all.iter_mut().zip(COLOURS.into_iter().cycle()) {
+        *slot = colour;
+    }
+    Palette(all)
 }
 
 #[cfg(test)]
