@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::build::{self, Profile};
 use crate::initramfs::Payload;
 use crate::vm::{self, Machine};
-use crate::{bench, host, kernels, test};
+use crate::{bench, host, kernels, picture, test};
 
 /// Builds, boots, tests and shows katrace.
 ///
@@ -40,6 +40,12 @@ enum Task {
     },
     /// A dead peer in a private pair of network namespaces, traced live, explained line by line
     Demo,
+    /// Draw the README's picture: the demo's table, as katrace writes it to a terminal
+    Picture {
+        /// Where to write the SVG [default: docs/table.svg of the source tree]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Everything that CI checks, what it needs installed first
     #[command(after_help = "Examples:\n  \
         cargo xtask test                      all of it\n  \
@@ -51,7 +57,7 @@ enum Task {
         #[command(flatten)]
         machine: MachineOptions,
     },
-    /// What tracing costs: the table of docs/performance.md, measured in a guest with 2 CPUs
+    /// What tracing costs: the table of docs/dev/performance-notes.md, measured in a guest with 2 CPUs
     #[command(after_help = "Examples:\n  \
         cargo xtask bench                     about three minutes\n  \
         cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \
@@ -134,6 +140,11 @@ fn dispatch(task: Task) -> Result<ExitCode> {
             let katrace = binaries.katrace.display().to_string();
             let args = ["demo".to_owned(), "--katrace".to_owned(), katrace];
             Err(host::become_root(&binaries.scenarios, &args))
+        }
+        Task::Picture { out } => {
+            let file = picture::draw(out)?;
+            println!("{}", file.display());
+            Ok(ExitCode::SUCCESS)
         }
         Task::Test { options, machine } => Ok(if test::run(&options, &machine.into())? {
             ExitCode::SUCCESS

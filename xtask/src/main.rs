@@ -8,6 +8,7 @@ mod cli;
 mod host;
 mod initramfs;
 mod kernels;
+mod picture;
 mod proc;
 mod programs;
 mod progress;
