@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     decode::{Act, Decoded, Notice},
-    event::{Holder, Kind, Owner, OwnerFrom, Process, Time},
+    event::{Holder, Owner, OwnerFrom, Process, Time},
     source::Memory,
 };
 
@@ -58,12 +58,10 @@ struct Entry {
 
 impl Entry {
     fn is_valid(&self, decoded: &Decoded, processes: &Processes) -> bool {
-        let fresh = match decoded.kind {
-            Kind::Timeout { .. } | Kind::Reset { .. } => FRESH_AT_DEATH,
-            Kind::Probe { .. }
-            | Kind::Answered { .. }
-            | Kind::Stalled { .. }
-            | Kind::Noticed { .. } => FRESH,
+        let fresh = if decoded.kind.death().is_some() {
+            FRESH_AT_DEATH
+        } else {
+            FRESH
         };
         self.refs.contains(&decoded.refs)
             && self.actor == actor(decoded)
