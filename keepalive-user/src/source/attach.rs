@@ -7,10 +7,10 @@ use std::{
 
 use aya::{
     Ebpf,
-    programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
+    programs::{FEntry, FExit, KProbe, Program, ProgramError, ProgramFd, RawTracePoint},
 };
 
-use super::{error::HostError, functions::Functions, memory};
+use super::{error::HostError, functions::Functions, process_tables};
 use crate::event::Attach;
 
 /// The function whose expiries are watched.
@@ -160,9 +160,21 @@ pub fn load_entry(
 
 /// Loads the program that writes down for user space which processes it names. User space runs it,
 /// and no hook.
-pub fn load_writer(ebpf: &mut Ebpf) -> Result<(), HostError> {
+pub fn load_writer(ebpf: &mut Ebpf) -> Result<ProgramFd, HostError> {
+    const WRITER: &str = process_tables::WRITER;
+    let failed = |operation| {
+        move |source| HostError::Program {
+            operation,
+            program: WRITER,
+            source,
+        }
+    };
     let mut programs = Programs::of(ebpf);
-    hook!(&mut programs, memory::WRITER, RawTracePoint, load())
+    let program: &mut RawTracePoint = find(&mut programs, WRITER)?;
+    program.load().map_err(failed("loading"))?;
+    let fd = program.fd().map_err(failed("loading"))?;
+    fd.try_clone()
+        .map_err(|error| failed("duplicating the descriptor of")(ProgramError::IOError(error)))
 }
 
 /// How often the kernel skipped a loaded program, as its descriptor tells.

@@ -16,11 +16,11 @@ use super::{
     hooks::{self, Attached, Plan},
     kallsyms::Search,
     layout::KernelTypes,
-    log,
-    memory::Loaded,
-    object,
+    log, object,
     opened::Opened,
-    preflight, walk,
+    preflight,
+    process_tables::Loaded,
+    walk::FdIterator,
 };
 use crate::{
     event::{Attach, Hooks},
@@ -117,9 +117,11 @@ impl Attempt<'_> {
             Attach::Tracepoint => "timer:timer_expire_entry, timer:timer_expire_exit".into(),
         });
         let loaded = Loaded {
-            walk: self.scan(&mut ebpf, &mut attached)?,
+            descriptors: self.scan(&mut ebpf, &mut attached)?,
             // Where it cannot be had, the table is written from here.
-            writer: attach == Attach::Kprobe && attach::load_writer(&mut ebpf).is_ok(),
+            writer: (attach == Attach::Kprobe)
+                .then(|| attach::load_writer(&mut ebpf).ok())
+                .flatten(),
         };
         Ok(Opened {
             ebpf,
@@ -128,22 +130,29 @@ impl Attempt<'_> {
         })
     }
 
-    /// Decides how descriptors are read; true for the kernel's own walk.
-    fn scan(&self, ebpf: &mut Ebpf, attached: &mut Attached) -> Result<bool, HostError> {
+    /// Decides how descriptors are read; `None` for /proc.
+    fn scan(
+        &self,
+        ebpf: &mut Ebpf,
+        attached: &mut Attached,
+    ) -> Result<Option<FdIterator>, HostError> {
         let load = match (self.settings.scan, self.attach) {
             (Scan::Iter, _) => true,
             (Scan::Proc, _) => false,
             // For kernels that refuse tracing programs, and tested as it runs there.
             (Scan::Auto, attach) => attach != Attach::Tracepoint,
         };
-        let iterates = match (load, self.settings.scan) {
-            (false, _) => false,
-            (true, Scan::Iter) => walk::load(ebpf, self.functions).map(|()| true)?,
-            (true, Scan::Auto | Scan::Proc) => walk::load(ebpf, self.functions).is_ok(),
+        let iterator = match (load, self.settings.scan) {
+            (false, _) => None,
+            (true, Scan::Iter) => Some(FdIterator::load(ebpf, self.functions)?),
+            (true, Scan::Auto | Scan::Proc) => FdIterator::load(ebpf, self.functions).ok(),
         };
-        let way = if iterates { "iter/task_file" } else { "/proc" };
+        let way = match iterator {
+            Some(_) => "iter/task_file",
+            None => "/proc",
+        };
         attached.hooks.holders = Some(way.into());
-        Ok(iterates)
+        Ok(iterator)
     }
 }
 

@@ -73,7 +73,6 @@ impl Source {
     /// tell. Only while attached.
     pub fn spent(&self) -> Option<(Duration, u64)> {
         self.ebpf
-            .borrow()
             .as_ref()?
             .programs()
             // Those of other backends were never loaded.

@@ -14,7 +14,8 @@ use super::{
     functions::Functions,
     layout::KernelTypes,
     object::{self, Room},
-    preflight, walk,
+    preflight,
+    walk::FdIterator,
 };
 use crate::settings::Filters;
 
@@ -29,8 +30,8 @@ const NOTHING: Room = Room {
 /// The iterator, loaded.
 pub struct SocketIterator {
     ebpf: Ebpf,
-    /// The walk over descriptors is loaded too.
-    walks: bool,
+    /// The iterator over descriptors, where it can be had.
+    descriptors: Option<FdIterator>,
     /// Jiffies per second, to read the rows by.
     pub hz: u32,
 }
@@ -67,7 +68,7 @@ impl SocketIterator {
             .load("tcp", functions.read()?)
             .map_err(failed("loading"))?;
         Ok(Self {
-            walks: walk::load(&mut ebpf, &functions).is_ok(),
+            descriptors: FdIterator::load(&mut ebpf, &functions).ok(),
             ebpf,
             hz: config.hz,
         })
@@ -76,7 +77,9 @@ impl SocketIterator {
     /// Hands over every descriptor of a TCP socket; false where the kernel does not walk them, and
     /// then nothing was handed over.
     pub fn descriptors(&mut self, each: impl FnMut(&Descriptor)) -> bool {
-        self.walks && walk::walk(&mut self.ebpf, each)
+        self.descriptors
+            .as_ref()
+            .is_some_and(|iterator| iterator.read(each))
     }
 
     /// A file whose bytes are the rows of the calling thread's network namespace. Reading it may be

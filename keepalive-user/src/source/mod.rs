@@ -4,6 +4,7 @@
 
 mod attach;
 mod attempt;
+mod bpf;
 pub mod btf;
 mod error;
 mod fill;
@@ -14,25 +15,29 @@ mod iterate;
 mod kallsyms;
 mod layout;
 mod log;
-mod memory;
 mod object;
 mod opened;
 pub mod preflight;
+mod process_tables;
 mod twins;
 mod walk;
 
 use std::thread;
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
 use tokio::io::unix::AsyncFd;
 
 pub use self::{
-    error::HostError, hooks::Attached, iterate::SocketIterator, kallsyms::names_of, memory::Memory,
+    error::HostError, hooks::Attached, iterate::SocketIterator, kallsyms::names_of,
+    process_tables::ProcessTables,
 };
 
 use self::{
     attempt::Attempt, fill::Fill, functions::Functions, kallsyms::Search, layout::KernelTypes,
-    memory::SharedEbpf, object::Shared,
+    object::Shared,
 };
 use crate::{
     event::Attach,
@@ -44,8 +49,9 @@ const BATCH: usize = 4096;
 
 /// The kernel half, attached. Dropping it detaches every hook.
 pub struct Source {
-    ebpf: SharedEbpf,
-    memory: Option<Memory>,
+    /// `None` once detached.
+    ebpf: Option<Ebpf>,
+    process_tables: Option<ProcessTables>,
     ring: AsyncFd<RingBuf<MapData>>,
     drops: PerCpuArray<MapData, object::Drops>,
     /// Only where `--stats` asks for it.
@@ -147,16 +153,13 @@ impl Source {
     /// # Errors
     ///
     /// The kernel refuses a second program where it took the first.
-    pub fn attach_twins(&self) -> Result<(), HostError> {
-        self.ebpf
-            .borrow_mut()
-            .as_mut()
-            .map_or(Ok(()), twins::attach)
+    pub fn attach_guards(&mut self) -> Result<(), HostError> {
+        self.ebpf.as_mut().map_or(Ok(()), twins::attach)
     }
 
-    /// The kernel half's memory of processes; once.
-    pub fn take_memory(&mut self) -> Option<Memory> {
-        self.memory.take()
+    /// The kernel half's tables of processes, for another thread; `None` the second time.
+    pub fn take_process_tables(&mut self) -> Option<ProcessTables> {
+        self.process_tables.take()
     }
 
     /// Waits until the ring holds something, then hands records to `each` until it is empty or a
@@ -197,7 +200,6 @@ impl Source {
     /// running on that CPU; `None` before 5.12, which does not count them. Only while attached.
     pub fn skipped(&self) -> Option<u64> {
         self.ebpf
-            .borrow()
             .as_ref()?
             .programs()
             .filter_map(|(_, program)| attach::skipped(program))

@@ -1,6 +1,6 @@
 //! Between attaching and reading.
 
-use std::{os::fd::AsRawFd, rc::Rc};
+use std::os::fd::AsRawFd;
 
 use aya::{
     Ebpf,
@@ -9,10 +9,7 @@ use aya::{
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    Attached, HostError, Memory, Source,
-    fill::Fill,
-    memory::{Loaded, SharedEbpf},
-    object,
+    Attached, HostError, ProcessTables, Source, fill::Fill, object, process_tables::Loaded,
 };
 use crate::settings::TraceSettings;
 
@@ -36,12 +33,10 @@ impl Opened {
         // Where it cannot be had, `--stats` leaves it out.
         let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;
-        let shared = SharedEbpf::default();
-        let memory = Memory::take(&mut self.ebpf, Rc::clone(&shared), self.loaded)?;
-        shared.replace(Some(self.ebpf));
+        let process_tables = ProcessTables::take(&mut self.ebpf, self.loaded)?;
         Ok(Source {
-            ebpf: shared,
-            memory: Some(memory),
+            ebpf: Some(self.ebpf),
+            process_tables: Some(process_tables),
             ring,
             drops,
             fill,

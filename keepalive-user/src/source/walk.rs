@@ -1,11 +1,18 @@
-//! The kernel's walk over all descriptors (`iter/task_file`), loaded once and made as often as wanted.
+//! The kernel's iterator over all descriptors (`iter/task_file`): loaded and linked once, read as often
+//! as wanted.
 
-use std::{fs::File, io::Read, os::linux::fs::MetadataExt};
+use std::{
+    io::Read,
+    os::{fd::OwnedFd, linux::fs::MetadataExt},
+};
 
-use aya::{Ebpf, programs::Iter};
+use aya::{
+    Ebpf,
+    programs::{Iter, ProgramError},
+};
 use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor};
 
-use super::{error::HostError, functions::Functions};
+use super::{bpf, error::HostError, functions::Functions};
 
 const PROGRAM: &str = "descriptors_iter";
 /// Rows are read in pieces of this size.
@@ -13,61 +20,66 @@ const PIECE: usize = 64 << 10;
 /// Inode number of the first pid namespace (`PROC_PID_INIT_INO`).
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
-/// Loads the walk; it is attached anew each time.
-///
-/// # Errors
-///
-/// The kernel refuses the program, or numbers processes otherwise than katrace sees them.
-pub fn load(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<(), HostError> {
-    if !is_first_pid_namespace() {
-        return Err(HostError::PidNamespace);
-    }
-    let program: &mut Iter = ebpf
-        .program_mut(PROGRAM)
-        .ok_or(HostError::Object(PROGRAM))?
-        .try_into()
-        .map_err(|source| HostError::Program {
-            operation: "finding",
-            program: PROGRAM,
-            source,
-        })?;
-    program
-        .load("task_file", functions.read()?)
-        .map_err(|source| HostError::Program {
-            operation: "loading",
-            program: PROGRAM,
-            source,
-        })
+/// The iterator, linked. It needs nothing else of the object that it was loaded from.
+#[derive(Debug)]
+pub struct FdIterator {
+    link: OwnedFd,
 }
 
-/// Hands over every descriptor of a TCP socket that the kernel walks by; false if it does not walk
-/// here, and then nothing was handed over.
-pub fn walk(ebpf: &mut Ebpf, mut each: impl FnMut(&Descriptor)) -> bool {
-    let Some(mut file) = open(ebpf) else {
-        return false;
-    };
-    let mut buffer = vec![0u8; PIECE];
-    let mut held = 0;
-    loop {
-        match file.read(&mut buffer[held..]) {
-            Ok(0) => return true,
-            Ok(read) => held += read,
-            // Seen at no time; what was handed over stands, and counts of references tell what is
-            // missing.
-            Err(_) => return true,
+impl FdIterator {
+    /// Loads the iterator and links it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses the program, or numbers processes otherwise than katrace sees them.
+    pub fn load(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<Self, HostError> {
+        if !is_first_pid_namespace() {
+            return Err(HostError::PidNamespace);
         }
-        let rows = buffer[..held].chunks_exact(DESCRIPTOR_SIZE);
-        let rest = rows.remainder().len();
-        rows.filter_map(row).for_each(|row| each(&row));
-        buffer.copy_within(held - rest..held, 0);
-        held = rest;
+        let failed = |operation| {
+            move |source| HostError::Program {
+                operation,
+                program: PROGRAM,
+                source,
+            }
+        };
+        let program: &mut Iter = ebpf
+            .program_mut(PROGRAM)
+            .ok_or(HostError::Object(PROGRAM))?
+            .try_into()
+            .map_err(failed("finding"))?;
+        program
+            .load("task_file", functions.read()?)
+            .map_err(failed("loading"))?;
+        let link = bpf::link_iterator(program.fd().map_err(failed("linking"))?);
+        Ok(Self {
+            link: link.map_err(|error| failed("linking")(ProgramError::IOError(error)))?,
+        })
     }
-}
 
-fn open(ebpf: &mut Ebpf) -> Option<File> {
-    let program: &mut Iter = ebpf.program_mut(PROGRAM)?.try_into().ok()?;
-    let link = program.attach().ok()?;
-    program.take_link(link).ok()?.into_file().ok()
+    /// Hands over every descriptor of a TCP socket. False where the kernel does not open the iterator;
+    /// then nothing was handed over.
+    pub fn read(&self, mut each: impl FnMut(&Descriptor)) -> bool {
+        let Ok(mut file) = bpf::open_iterator(&self.link) else {
+            return false;
+        };
+        let mut buffer = vec![0u8; PIECE];
+        let mut held = 0;
+        loop {
+            match file.read(&mut buffer[held..]) {
+                Ok(0) => return true,
+                Ok(read) => held += read,
+                // No kernel was seen to do this. The rows so far are right, and the caller compares
+                // them with the socket's count of references, which shows that some are missing.
+                Err(_) => return true,
+            }
+            let rows = buffer[..held].chunks_exact(DESCRIPTOR_SIZE);
+            let rest = rows.remainder().len();
+            rows.filter_map(row).for_each(|row| each(&row));
+            buffer.copy_within(held - rest..held, 0);
+            held = rest;
+        }
+    }
 }
 
 /// The rows number processes as the first pid namespace does.
