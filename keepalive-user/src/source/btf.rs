@@ -409,4 +409,6 @@ fn u32_at(data: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Which member of which kernel structure each field of the shared [`Layout`] is.
 
+use std::ops::Deref;
+
 use keepalive_ebpf::{
     config::Config,
     layout::{Field, Layout},
@@ -8,7 +10,7 @@ use keepalive_ebpf::{
 use super::btf::{Btf, BtfError, Wanted};
 
 /// All that is looked up by name in BTF.
-const WANTED: &[Wanted] = &[
+pub(super) const WANTED: &[Wanted] = &[
     Wanted::Struct("sock"),
     Wanted::Struct("inet_sock"),
     Wanted::Struct("inet_connection_sock"),
@@ -67,6 +69,15 @@ impl KernelTypes {
         Self::from_btf(&Btf::of_this_kernel(WANTED)?)
     }
 
+    /// Asks the BTF of any kernel, given as bytes.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not BTF, or a member that katrace cannot do without is missing.
+    pub fn from_bytes(btf: &[u8]) -> Result<Self, BtfError> {
+        Self::from_btf(&Btf::parse(btf, WANTED)?)
+    }
+
     /// Into the settings of the kernel half.
     pub fn apply(&self, config: &mut Config) {
         config.sock_dead = self.sock_dead;
@@ -76,7 +87,7 @@ impl KernelTypes {
         config.file_refs_bias = self.file_refs_bias;
     }
 
-    fn from_btf(btf: &Btf) -> Result<Self, BtfError> {
+    fn from_btf<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Result<Self, BtfError> {
         let (file_refs, file_refs_bias) = file_refs(btf)?;
         Ok(Self {
             layout: layout(btf, file_refs)?,
@@ -95,7 +106,7 @@ impl KernelTypes {
 
 /// The count of references to a file, and how many a count of 0 stands for: since 6.13 it counts
 /// from 0 (include/linux/file_ref.h), before from 1.
-fn file_refs(btf: &Btf) -> Result<(Field, u32), BtfError> {
+fn file_refs<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Result<(Field, u32), BtfError> {
     match btf.field("file", "f_ref.refcnt.counter") {
         Ok(field) => Ok((field, 1)),
         Err(_) => Ok((btf.field("file", "f_count.counter")?, 0)),
@@ -104,7 +115,7 @@ fn file_refs(btf: &Btf) -> Result<(Field, u32), BtfError> {
 
 /// What the listing needs beyond what tracing does. The output's place is compiled into the iterator,
 /// since the verifier wants to see it read, so here it is only compared.
-fn no_iterator(btf: &Btf) -> Option<String> {
+fn no_iterator<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Option<String> {
     if btf.arguments("bpf_iter_tcp").is_none() {
         return Some(BtfError::Missing("function bpf_iter_tcp".into()).to_string());
     }
@@ -127,7 +138,7 @@ fn no_iterator(btf: &Btf) -> Option<String> {
     })
 }
 
-fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
+fn layout<D: Deref<Target = [u8]>>(btf: &Btf<D>, file_refs: Field) -> Result<Layout, BtfError> {
     let sock = |path| btf.field("sock", path);
     let icsk = |path| btf.field("inet_connection_sock", path);
     let tcp = |path| btf.field("tcp_sock", path);
@@ -212,3 +223,6 @@ fn layout(btf: &Btf, file_refs: Field) -> Result<Layout, BtfError> {
         iter_sk_common: optional(btf.field("bpf_iter__tcp", "sk_common"))?,
     })
 }
+
+#[cfg(test)]
+mod tests;
