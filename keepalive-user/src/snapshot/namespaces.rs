@@ -101,7 +101,12 @@ impl Place {
                 }
                 work()
             });
-            there.join().unwrap_or(Err(HostError::Thread)).map(Some)
+            there
+                .join()
+                .unwrap_or(Err(HostError::Thread {
+                    operation: "working in another network namespace",
+                }))
+                .map(Some)
         })
     }
 

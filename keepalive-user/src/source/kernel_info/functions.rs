@@ -1,39 +1,43 @@
-//! The kernel's functions by their numbers in BTF, as aya asks for them.
+//! The kernel functions that trampolines are attached to, by their ids in BTF, in the form that aya
+//! takes.
 
 use std::sync::OnceLock;
 
 use aya::{Btf, BtfError, Endianness};
 
-use super::{
-    btf::{HEADER_LEN, MAGIC, TYPE_LEN, kind},
-    error::HostError,
-};
+use super::btf::{HEADER_LEN, MAGIC, TYPE_LEN, kind};
+use crate::source::error::HostError;
 
-/// Made when first needed, by whoever needs them.
+/// Made when first needed, by the thread that needs them first.
 pub struct Functions<'a> {
-    numbers: &'a [(&'static str, u32)],
+    ids: &'a [(&'static str, u32)],
     read: OnceLock<Result<Btf, BtfError>>,
 }
 
 impl<'a> Functions<'a> {
-    pub const fn of(numbers: &'a [(&'static str, u32)]) -> Self {
+    /// Functions by name, with their ids in the kernel's BTF.
+    pub const fn of(ids: &'a [(&'static str, u32)]) -> Self {
         Self {
-            numbers,
+            ids,
             read: OnceLock::new(),
         }
     }
 
     /// What aya loads trampolines by.
+    ///
+    /// # Errors
+    ///
+    /// aya does not take the BTF that is made here.
     pub fn read(&self) -> Result<&Btf, HostError> {
         self.read
-            .get_or_init(|| Btf::parse(&functions_only(self.numbers), Endianness::default()))
+            .get_or_init(|| Btf::parse(&functions_only(self.ids), Endianness::default()))
             .as_ref()
             .map_err(|error| HostError::TrampolineBtf(error.to_string()))
     }
 }
 
-/// A BTF that tells of these functions alone, at their numbers: all that attaching to a function
-/// by its BTF number needs, in a fraction of the time the whole takes to parse.
+/// BTF with these functions alone, under their own ids. Attaching to a function needs only its id,
+/// and aya parses this in a fraction of the time that the kernel's whole BTF takes.
 fn functions_only(functions: &[(&'static str, u32)]) -> Vec<u8> {
     let last = functions.iter().map(|(_, id)| *id).max().unwrap_or(0);
     let strings_len: usize = 1 + functions
@@ -54,10 +58,10 @@ fn functions_only(functions: &[(&'static str, u32)]) -> Vec<u8> {
     let mut names = functions.to_vec();
     names.sort_by_key(|(_, id)| *id);
     let mut next = names.iter().peekable();
-    for number in 1..=last {
+    for type_id in 1..=last {
         // A pointer to void is the shortest type there is.
         let (mut name, mut kind) = (0, kind::PTR);
-        if let Some((function, _)) = next.next_if(|(_, id)| *id == number) {
+        if let Some((function, _)) = next.next_if(|(_, id)| *id == type_id) {
             (name, kind) = (name_at, kind::FUNC);
             name_at += function.len() as u32 + 1;
         }
@@ -81,7 +85,7 @@ mod tests {
     };
 
     #[test]
-    fn functions_keep_their_numbers() {
+    fn functions_keep_their_ids() {
         let wanted = [
             Wanted::Func("tcp_keepalive_timer"),
             Wanted::Func("no_such_function"),
@@ -91,8 +95,8 @@ mod tests {
         assert_eq!(functions.len(), 2);
         let aya = Btf::parse(&functions_only(&functions), Endianness::default()).unwrap();
         let kind = aya_obj::btf::BtfKind::Func;
-        for (name, number) in functions {
-            assert_eq!(aya.id_by_type_name_kind(name, kind).unwrap(), number);
+        for (name, id) in functions {
+            assert_eq!(aya.id_by_type_name_kind(name, kind).unwrap(), id);
         }
         assert!(aya.id_by_type_name_kind("no_such_function", kind).is_err());
     }

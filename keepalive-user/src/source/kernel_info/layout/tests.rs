@@ -29,7 +29,7 @@ const NONE: Field = Field { offset: 0, size: 0 };
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../tests/fixtures/btf/", $name, ".btf"))
+        include_bytes!(concat!("../../../../tests/fixtures/btf/", $name, ".btf"))
     };
 }
 

@@ -4,31 +4,35 @@
 use aya::{
     Ebpf,
     maps::{HashMap, MapData},
-    programs::ProgramFd,
+    programs::{ProgramError, ProgramFd, RawTracePoint},
 };
 use keepalive_ebpf::{
     config::NAMED,
     wire::{Descriptor, Lineage},
 };
 
-use super::{bpf, error::HostError, object, walk::FdIterator};
+use super::{fd_iter::FdIterator, syscalls};
+use crate::source::{
+    error::HostError,
+    load::object::{self, Shared},
+};
 
-/// The program that writes to the table of processes for user space.
-pub(super) const WRITER: &str = "named_run";
+/// The program that writes to the table of processes for user space. No hook runs it.
+pub const WRITER: &str = "named_run";
 
 /// What user space asks and tells the kernel half between events.
 ///
-/// It shares nothing with [`super::Source`], so it may be used on another thread, and after the
+/// It shares nothing with [`Source`](crate::source::Source), so it may be used on another thread, and after the
 /// hooks were detached.
 pub struct ProcessTables {
     processes: HashMap<MapData, u32, u32>,
-    lineage: HashMap<MapData, u32, object::Shared<Lineage>>,
+    lineage: HashMap<MapData, u32, Shared<Lineage>>,
     loaded: Loaded,
 }
 
 /// Programs of the kernel half that only [`ProcessTables`] runs.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub struct Loaded {
     /// The iterator over descriptors; `None` where descriptors are read from /proc.
     pub descriptors: Option<FdIterator>,
     /// [`WRITER`]; `None` where user space writes the table itself.
@@ -36,7 +40,12 @@ pub(super) struct Loaded {
 }
 
 impl ProcessTables {
-    pub(super) fn take(ebpf: &mut Ebpf, loaded: Loaded) -> Result<Self, HostError> {
+    /// Takes the maps out of the object.
+    ///
+    /// # Errors
+    ///
+    /// There are no such maps.
+    pub fn take(ebpf: &mut Ebpf, loaded: Loaded) -> Result<Self, HostError> {
         Ok(Self {
             processes: object::take(ebpf, "PROCESSES")?,
             lineage: object::take(ebpf, "LINEAGE")?,
@@ -67,7 +76,7 @@ impl ProcessTables {
     /// Returns whether the table had room; `None` where the program cannot be run.
     fn write(&self, pid: u32, watch: bool) -> Option<bool> {
         let writer = self.loaded.writer.as_ref()?;
-        let returned = bpf::run(writer, &[u64::from(pid), u64::from(watch)]).ok()?;
+        let returned = syscalls::run(writer, &[u64::from(pid), u64::from(watch)]).ok()?;
         Some(returned == 0)
     }
 
@@ -84,6 +93,25 @@ impl ProcessTables {
             .as_ref()
             .is_some_and(|iterator| iterator.read(each))
     }
+}
+
+/// Loads [`WRITER`].
+///
+/// # Errors
+///
+/// The kernel refuses the program.
+pub fn load_writer(ebpf: &mut Ebpf) -> Result<ProgramFd, HostError> {
+    let failed = |operation| HostError::program(operation, WRITER);
+    let program: &mut RawTracePoint = ebpf
+        .program_mut(WRITER)
+        .ok_or(HostError::Object(WRITER))?
+        .try_into()
+        .map_err(failed("finding"))?;
+    program.load().map_err(failed("loading"))?;
+    let fd = program.fd().map_err(failed("loading"))?;
+    fd.try_clone()
+        .map_err(ProgramError::IOError)
+        .map_err(failed("duplicating the descriptor of"))
 }
 
 #[cfg(test)]

@@ -12,12 +12,14 @@ use aya::{
 };
 use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor};
 
-use super::{bpf, error::HostError, functions::Functions};
+use super::syscalls;
+use crate::source::{error::HostError, kernel_info::functions::Functions};
 
-const PROGRAM: &str = "descriptors_iter";
-/// Rows are read in pieces of this size.
+/// The program.
+pub const PROGRAM: &str = "descriptors_iter";
+/// Bytes to ask for at once.
 const PIECE: usize = 64 << 10;
-/// Inode number of the first pid namespace (`PROC_PID_INIT_INO`).
+/// Inode number of the host's pid namespace (`PROC_PID_INIT_INO`).
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// The iterator, linked. It needs nothing else of the object that it was loaded from.
@@ -31,18 +33,13 @@ impl FdIterator {
     ///
     /// # Errors
     ///
-    /// The kernel refuses the program, or numbers processes otherwise than katrace sees them.
+    /// The kernel refuses the program, or katrace runs in a pid namespace of its own, where the process
+    /// ids of the rows mean nothing.
     pub fn load(ebpf: &mut Ebpf, functions: &Functions<'_>) -> Result<Self, HostError> {
         if !is_first_pid_namespace() {
             return Err(HostError::PidNamespace);
         }
-        let failed = |operation| {
-            move |source| HostError::Program {
-                operation,
-                program: PROGRAM,
-                source,
-            }
-        };
+        let failed = |operation| HostError::program(operation, PROGRAM);
         let program: &mut Iter = ebpf
             .program_mut(PROGRAM)
             .ok_or(HostError::Object(PROGRAM))?
@@ -51,16 +48,18 @@ impl FdIterator {
         program
             .load("task_file", functions.read()?)
             .map_err(failed("loading"))?;
-        let link = bpf::link_iterator(program.fd().map_err(failed("linking"))?);
+        let link = syscalls::link_iterator(program.fd().map_err(failed("linking"))?);
         Ok(Self {
-            link: link.map_err(|error| failed("linking")(ProgramError::IOError(error)))?,
+            link: link
+                .map_err(ProgramError::IOError)
+                .map_err(failed("linking"))?,
         })
     }
 
     /// Hands over every descriptor of a TCP socket. False where the kernel does not open the iterator;
     /// then nothing was handed over.
     pub fn read(&self, mut each: impl FnMut(&Descriptor)) -> bool {
-        let Ok(mut file) = bpf::open_iterator(&self.link) else {
+        let Ok(mut file) = syscalls::open_iterator(&self.link) else {
             return false;
         };
         let mut buffer = vec![0u8; PIECE];
@@ -82,7 +81,7 @@ impl FdIterator {
     }
 }
 
-/// The rows number processes as the first pid namespace does.
+/// The rows have process ids of the host's pid namespace.
 fn is_first_pid_namespace() -> bool {
     std::fs::metadata("/proc/self/ns/pid").is_ok_and(|file| file.st_ino() == FIRST_PID_NAMESPACE)
 }

@@ -1,5 +1,5 @@
-//! Kernel functions by name and by address: the one whose timer is watched, and those that an error
-//! was received in.
+//! /proc/kallsyms: the address of the function whose timer is watched, and the names of functions that
+//! addresses lie in.
 
 use std::{
     fs::File,
@@ -9,20 +9,24 @@ use std::{
 
 use memchr::memmem;
 
-use super::error::HostError;
+use crate::source::error::HostError;
 
 const PATH: &str = "/proc/kallsyms";
-/// Between the blank before it and the end of its line: not a part of another name.
+/// With the blank before it and the end of its line, so that no longer name matches.
 const FUNCTION: &[u8] = b" tcp_keepalive_timer\n";
-/// Bytes asked for at once; the kernel gives a page or so.
+/// Bytes to ask for at once. The kernel gives a page or so.
 const PIECE: usize = 1 << 16;
 
-/// The search for `tcp_keepalive_timer`, on a thread of its own: the kernel spells out some two
-/// hundred thousand names for it.
+/// The search for `tcp_keepalive_timer`, on a thread of its own, since the kernel formats some two
+/// hundred thousand lines for it.
 pub struct Search(JoinHandle<io::Result<Option<u64>>>);
 
 impl Search {
-    /// Opens the file here, so that the thread needs no descriptor of its own.
+    /// Starts the search.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or no thread be started.
     pub fn start() -> Result<Self, HostError> {
         let file = File::open(PATH).map_err(HostError::Kallsyms)?;
         thread::Builder::new()
@@ -33,12 +37,16 @@ impl Search {
     }
 
     /// Waits for the address.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, has no such function, or hides its address.
     pub fn finish(self) -> Result<u64, HostError> {
         self.0
             .join()
             .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
             .map_err(HostError::Kallsyms)?
-            // A kernel that hides its addresses shows zeros.
+            // The kernel shows zeros to those who may not see addresses.
             .filter(|address| *address != 0)
             .ok_or(HostError::NoAddress)
     }
@@ -46,7 +54,7 @@ impl Search {
 
 /// Lines are `ffffffff8202df70 t tcp_keepalive_timer`, with `\t[module]` behind a module's.
 ///
-/// Two hundred thousand of them: searched in large pieces, not taken apart one by one.
+/// The text is searched in large pieces: splitting two hundred thousand lines takes longer.
 fn find(mut file: impl Read) -> io::Result<Option<u64>> {
     let wanted = memmem::Finder::new(FUNCTION);
     let mut buffer = vec![0; PIECE];
@@ -63,7 +71,7 @@ fn find(mut file: impl Read) -> io::Result<Option<u64>> {
         {
             return Ok(Some(address));
         }
-        // The line that was cut is read on.
+        // Keeps the last line, whose rest is still to be read.
         let rest = memchr::memrchr(b'\n', text).unwrap_or(0);
         kept = text.len() - rest;
         buffer.copy_within(rest..rest + kept, 0);
@@ -73,8 +81,9 @@ fn find(mut file: impl Read) -> io::Result<Option<u64>> {
     }
 }
 
-/// The functions that these addresses lie in, by one reading of all names; `None` for one that lies
-/// before any, and for all where the kernel hides its addresses. Some ten milliseconds.
+/// The functions that these addresses lie in. `None` for an address before all functions; all are
+/// `None` where the kernel hides its addresses. Reads the whole file once, which takes some ten
+/// milliseconds.
 pub fn names_of(addresses: &[u64]) -> Vec<Option<String>> {
     match File::open(PATH) {
         Ok(file) => names_in(BufReader::with_capacity(PIECE, file), addresses),

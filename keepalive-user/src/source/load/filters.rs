@@ -1,4 +1,5 @@
-//! The user's filters, handed to the kernel half.
+//! The user's filters and kinds of events, handed to the kernel half: as constants where one value is
+//! enough, as maps where there are many.
 
 use aya::{
     Ebpf,
@@ -14,13 +15,20 @@ use keepalive_ebpf::{
     wire::{self, AF_INET, AF_INET6},
 };
 
-use super::{btf::BtfError, error::HostError, layout::KernelTypes};
 use crate::{
     event::Family,
     settings::{Events, Filters},
+    source::{
+        error::{BtfError, HostError},
+        kernel_info::layout::KernelTypes,
+    },
 };
 
-/// Refuses a filter that this kernel has no fields for.
+/// Checks that this kernel has the members that the filters compare.
+///
+/// # Errors
+///
+/// A cgroup is asked for and the kernel does not keep it where katrace knows.
 pub fn check(filters: &Filters, types: &KernelTypes) -> Result<(), HostError> {
     let cgroup = [
         ("sk_cgrp_data in struct sock", types.layout.sk_cgroup),
@@ -38,9 +46,9 @@ pub fn check(filters: &Filters, types: &KernelTypes) -> Result<(), HostError> {
     }
 }
 
-/// The kinds wanted, into the settings the verifier knows.
+/// Puts the kinds of events that are wanted into the constants.
 pub fn apply_events(events: &Events, config: &mut Config) {
-    // A death that nobody noticed is told at the end, so deaths must be known for that too.
+    // The summary lists deaths that no process noticed, so `noticed` needs the deaths too.
     config.events = [
         (events.probe, wire::kind::PROBE),
         (events.answered, wire::kind::ANSWERED),
@@ -55,7 +63,7 @@ pub fn apply_events(events: &Events, config: &mut Config) {
     config.answered_min = events.answered_min;
 }
 
-/// The filters, into the settings the verifier knows.
+/// Puts the filters into the constants.
 pub fn apply(filters: &Filters, config: &mut Config) {
     config.filters = [
         (!filters.pids.is_empty(), filter::PID),
@@ -78,7 +86,11 @@ pub fn apply(filters: &Filters, config: &mut Config) {
     config.cgroup = filters.cgroup.unwrap_or(0);
 }
 
-/// Into the maps the programs look up, before any of them is attached.
+/// Fills the maps that the programs look up. It is done before any program is attached.
+///
+/// # Errors
+///
+/// A map cannot be written.
 pub fn fill(filters: &Filters, ebpf: &mut Ebpf) -> Result<(), HostError> {
     let Filters {
         pids,
@@ -87,22 +99,11 @@ pub fn fill(filters: &Filters, ebpf: &mut Ebpf) -> Result<(), HostError> {
         nets,
         ..
     } = filters;
-    fill_pids(ebpf, pids).map_err(|source| HostError::Map {
-        map: "PIDS",
-        source,
-    })?;
-    fill_ports(ebpf, "LPORTS", lports).map_err(|source| HostError::Map {
-        map: "LPORTS",
-        source,
-    })?;
-    fill_ports(ebpf, "RPORTS", rports).map_err(|source| HostError::Map {
-        map: "RPORTS",
-        source,
-    })?;
-    fill_nets(ebpf, nets).map_err(|source| HostError::Map {
-        map: "NETS",
-        source,
-    })
+    let failed = |map| HostError::map("filling", map);
+    fill_pids(ebpf, pids).map_err(failed("PIDS"))?;
+    fill_ports(ebpf, "LPORTS", lports).map_err(failed("LPORTS"))?;
+    fill_ports(ebpf, "RPORTS", rports).map_err(failed("RPORTS"))?;
+    fill_nets(ebpf, nets).map_err(failed("NETS"))
 }
 
 fn fill_pids(ebpf: &mut Ebpf, pids: &[u32]) -> Result<(), MapError> {
@@ -144,7 +145,7 @@ fn fill_nets(ebpf: &mut Ebpf, nets: &[IpNet]) -> Result<(), MapError> {
         .try_for_each(|net| map.insert(&net_key(net), 1, 0))
 }
 
-/// IPv4 stands in its v4-mapped form, 96 bits further in.
+/// IPv4 networks are looked up in their v4-mapped form, so their prefix is 96 bits longer.
 fn net_key(net: &IpNet) -> Key<[u8; 16]> {
     match net {
         IpNet::V4(net) => Key::new(

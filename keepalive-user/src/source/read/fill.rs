@@ -1,20 +1,16 @@
-//! What `--stats` asks of the source. How full the ring is tell the two positions that the kernel
-//! shows of it.
+//! How full the ring gets, for `--stats`.
 //!
-//! Documentation/bpf/ringbuf.rst of the kernel: the first page of the map holds the reader's
-//! position, the second the writer's; both only grow, and what lies between them is taken.
+//! The kernel lets two positions be mapped (Documentation/bpf/ringbuf.rst): the first page of the map
+//! holds the reader's, the second the writer's. Both only grow. The bytes between them are in use.
 
 use std::{
     io,
     os::fd::AsRawFd,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
 };
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::param::page_size;
-
-use super::Source;
 
 /// A ring's positions.
 pub struct Fill {
@@ -43,14 +39,14 @@ impl Fill {
         })
     }
 
-    /// Looks once.
+    /// Compares the positions now.
     pub fn look(&mut self) {
-        // The reader's first: it never passes the writer's.
+        // The reader's position first: it never passes the writer's, so the difference is not negative.
         let (reader, writer) = (position(&self.reader), position(&self.writer));
         self.most = self.most.max(writer.wrapping_sub(reader));
     }
 
-    /// The most bytes that were taken whenever it was looked at, headers of records included.
+    /// The most bytes that were in use at any look, headers of records included.
     pub const fn most(&self) -> usize {
         self.most
     }
@@ -60,24 +56,4 @@ fn position(page: &MmapRaw) -> usize {
     // SAFETY: the page is mapped for as long as `page` lives, begins with an aligned `unsigned long`
     // that is only ever accessed atomically, and is only read here.
     unsafe { AtomicUsize::from_ptr(page.as_mut_ptr().cast()) }.load(Ordering::Acquire)
-}
-
-impl Source {
-    /// Bytes of the ring that were taken at most when it was read, and its size; `None` without
-    /// `--stats`.
-    pub fn ring_most(&self) -> Option<(usize, u32)> {
-        Some((self.fill.as_ref()?.most(), self.ring_bytes))
-    }
-
-    /// Time and runs of katrace's programs, as far as the kernel was counting; `None` if it does not
-    /// tell. Only while attached.
-    pub fn spent(&self) -> Option<(Duration, u64)> {
-        self.ebpf
-            .as_ref()?
-            .programs()
-            // Those of other backends were never loaded.
-            .filter_map(|(_, program)| program.info().ok())
-            .map(|info| (info.run_time(), info.run_count()))
-            .reduce(|sum, more| (sum.0 + more.0, sum.1 + more.1))
-    }
 }

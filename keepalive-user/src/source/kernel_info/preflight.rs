@@ -1,4 +1,4 @@
-//! What can be said before the kernel is asked: privilege, and the clock its ticks run by.
+//! What is checked before anything is loaded: privileges, limits, and the length of a jiffy.
 
 use rustix::{
     process::{Resource, Rlimit, setrlimit},
@@ -6,15 +6,23 @@ use rustix::{
     time::{ClockId, clock_getres},
 };
 
-use super::error::HostError;
+use crate::source::error::HostError;
 
-/// Refuses when a capability that tracing cannot work without is missing.
+/// Checks the capabilities that tracing needs.
+///
+/// # Errors
+///
+/// One is missing, or they cannot be read.
 pub fn privileges() -> Result<(), HostError> {
     refuse(missing_of(held()?))
 }
 
-/// Refuses when a capability is missing without which sockets cannot be listed by sock_diag:
-/// descriptors are read and taken from other processes, and other namespaces entered.
+/// Checks the capabilities that listing sockets by sock_diag needs: to read other processes'
+/// descriptors and duplicate them, and to enter other network namespaces.
+///
+/// # Errors
+///
+/// One is missing, or they cannot be read.
 pub fn diag_privileges(other_namespaces: bool) -> Result<(), HostError> {
     let held = held()?;
     let mut missing = missing_of(held | CapabilitySet::BPF | CapabilitySet::PERFMON);
@@ -38,7 +46,8 @@ fn refuse(missing: Vec<&'static str>) -> Result<(), HostError> {
     }
 }
 
-/// Before 5.11 maps count against RLIMIT_MEMLOCK; where it cannot be raised it may not matter.
+/// Lifts RLIMIT_MEMLOCK, which maps count against before Linux 5.11. If it cannot be lifted, it may
+/// still be high enough, so a failure is not reported here.
 pub fn lift_memlock() {
     let _ = setrlimit(
         Resource::Memlock,
@@ -49,7 +58,7 @@ pub fn lift_memlock() {
     );
 }
 
-/// Jiffies per second. The coarse clock advances once a tick, so its resolution is one
+/// Jiffies per second. The coarse clock advances once per jiffy, so its resolution is one jiffy
 /// (`KTIME_LOW_RES`, kernel/time/posix-timers.c).
 pub fn hz() -> u32 {
     let tick = clock_getres(ClockId::MonotonicCoarse);
@@ -57,7 +66,8 @@ pub fn hz() -> u32 {
     u32::try_from((1_000_000_000 + ns / 2) / ns).unwrap_or(u32::MAX)
 }
 
-/// BPF and PERFMON load and attach; the other two read other users' descriptors in /proc.
+/// CAP_BPF and CAP_PERFMON load and attach programs. The other two read other users' descriptors in
+/// /proc.
 fn missing_of(held: CapabilitySet) -> Vec<&'static str> {
     let admin = held.contains(CapabilitySet::SYS_ADMIN);
     let dac = held.contains(CapabilitySet::DAC_OVERRIDE);

@@ -1,6 +1,6 @@
 //! The three commands of bpf(2) that aya offers only through the object it loaded.
 //!
-//! [`super::ProcessTables`] is used on another thread than the hooks, so it cannot borrow aya's
+//! [`ProcessTables`](super::process_tables::ProcessTables) is used on another thread than the hooks, so it cannot borrow aya's
 //! object. It holds descriptors of its own and calls the kernel itself.
 
 use std::{

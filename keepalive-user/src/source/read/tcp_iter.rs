@@ -1,4 +1,4 @@
-//! The kernel's iterator over TCP sockets, loaded once and opened in each namespace.
+//! The kernel's iterator over TCP sockets (`iter/tcp`): loaded once, opened in each network namespace.
 
 use std::fs::File;
 
@@ -6,26 +6,23 @@ use aya::{
     Ebpf,
     programs::{Iter, Program, ProgramError, links::LinkError},
 };
-use keepalive_ebpf::{config::Config, wire::Descriptor};
+use keepalive_ebpf::wire::Descriptor;
 
-use super::{
-    error::HostError,
-    filters,
-    functions::Functions,
-    layout::KernelTypes,
-    object::{self, Room},
-    preflight,
-    walk::FdIterator,
+use super::fd_iter::FdIterator;
+use crate::{
+    settings::Filters,
+    source::{
+        error::HostError,
+        kernel_info::{functions::Functions, layout::KernelTypes, preflight},
+        load::{
+            self, filters,
+            loader::{Globals, Loader, MapSizes},
+        },
+    },
 };
-use crate::settings::Filters;
 
-const PROGRAM: &str = "sockets_iter";
-
-/// The listing follows no socket and sends no event: the least that these maps can hold.
-const NOTHING: Room = Room {
-    ring_bytes: 4096,
-    sockets: 1,
-};
+/// The program.
+pub const PROGRAM: &str = "sockets_iter";
 
 /// The iterator, loaded.
 pub struct SocketIterator {
@@ -37,13 +34,17 @@ pub struct SocketIterator {
 }
 
 impl SocketIterator {
-    /// Asks this kernel what it allows, and loads. The filters, but for processes and names, are
-    /// decided in the kernel.
+    /// Asks this kernel what it allows, and loads. The iterator applies the filters, except those by
+    /// process and by name.
+    ///
+    /// It is faster before other threads are started; see [`Loader`].
     ///
     /// # Errors
     ///
     /// The host refuses: privilege, BTF, a kernel before 5.9, or one that allows no tracing programs.
     pub fn load(filters: &Filters) -> Result<Self, HostError> {
+        // Before other threads are started: see there.
+        let mut loader = Loader::new()?;
         preflight::privileges()?;
         preflight::lift_memlock();
         let types = KernelTypes::of_this_kernel()?;
@@ -51,17 +52,14 @@ impl SocketIterator {
             return Err(HostError::NoIterator(why));
         }
         filters::check(filters, &types)?;
-        let mut config = Config {
-            hz: preflight::hz(),
-            ..Config::UNSET
+        let config = load::config(&types, filters);
+        // A listing follows no socket and sends no event: the least that these maps can hold.
+        let sizes = MapSizes {
+            ring_bytes: u32::try_from(rustix::param::page_size()).unwrap_or(u32::MAX),
+            sockets: 1,
         };
-        types.apply(&mut config);
-        filters::apply(filters, &mut config);
-        let room = Room {
-            ring_bytes: NOTHING.ring_bytes.max(rustix::param::page_size() as u32),
-            ..NOTHING
-        };
-        let mut ebpf = object::load(room, &types, &config, false)?;
+        let globals = Globals::of(&types, config, false);
+        let mut ebpf = loader.load(sizes, &globals)?;
         filters::fill(filters, &mut ebpf)?;
         let functions = Functions::of(&types.functions);
         program(&mut ebpf)?
@@ -74,16 +72,16 @@ impl SocketIterator {
         })
     }
 
-    /// Hands over every descriptor of a TCP socket; false where the kernel does not walk them, and
-    /// then nothing was handed over.
+    /// Hands over every descriptor of a TCP socket. False where the kernel half cannot iterate over
+    /// descriptors; then nothing was handed over.
     pub fn descriptors(&mut self, each: impl FnMut(&Descriptor)) -> bool {
         self.descriptors
             .as_ref()
             .is_some_and(|iterator| iterator.read(each))
     }
 
-    /// A file whose bytes are the rows of the calling thread's network namespace. Reading it may be
-    /// done from anywhere.
+    /// A file whose bytes are the rows of the calling thread's network namespace. Any thread may read
+    /// it, in any namespace.
     ///
     /// # Errors
     ///
@@ -114,9 +112,5 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Iter, HostError> {
 }
 
 fn failed(operation: &'static str) -> impl Fn(ProgramError) -> HostError {
-    move |source| HostError::Program {
-        operation,
-        program: PROGRAM,
-        source,
-    }
+    HostError::program(operation, PROGRAM)
 }

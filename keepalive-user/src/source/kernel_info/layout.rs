@@ -1,4 +1,5 @@
-//! Which member of which kernel structure each field of the shared [`Layout`] is.
+//! The layout of the kernel's structures: each field of the shared [`Layout`] is one member of one
+//! structure, looked up in BTF.
 
 use std::ops::Deref;
 
@@ -42,29 +43,36 @@ pub(super) const WANTED: &[Wanted] = &[
     Wanted::Func("bpf_iter_tcp"),
 ];
 
-/// What BTF tells of this kernel.
+/// What BTF says about a kernel.
 pub struct KernelTypes {
+    /// Offsets and sizes of the members that the kernel half reads.
     pub layout: Layout,
+    /// The bit number `SOCK_DEAD` of `enum sock_flags`.
     pub sock_dead: u32,
+    /// The bit number `SOCK_KEEPOPEN` of `enum sock_flags`.
     pub sock_keepopen: u32,
-    /// Arguments of `inet_csk_accept`; `None` if it is no function here.
+    /// Number of arguments of `inet_csk_accept`; `None` if this kernel has no such function.
     pub accept_args: Option<u32>,
-    /// getsockopt passes through a function that takes a `struct socket`.
+    /// This kernel has `sock_getsockopt`, which takes a `struct socket`.
     pub has_sock_getsockopt: bool,
-    /// sendfile has a way of its own, as until 6.5.
+    /// This kernel has `tcp_sendpage`, through which sendfile sends until Linux 6.5.
     pub has_sendpage: bool,
-    /// References that a count of 0 in `struct file` stands for.
+    /// The number of references that a count of 0 in `struct file` means.
     pub file_refs_bias: u32,
-    /// `tcp_write_err` is a function of its own, not inlined.
+    /// This kernel has `tcp_write_err` as a function: the compiler did not inline it.
     pub has_write_err: bool,
-    /// Why sockets cannot be iterated over here, if they cannot.
+    /// Why the iterator over TCP sockets cannot be used here; `None` if it can.
     pub no_iterator: Option<String>,
-    /// The functions that trampolines are attached to, by their numbers.
+    /// The functions that trampolines are attached to, with their ids in BTF.
     pub functions: Vec<(&'static str, u32)>,
 }
 
 impl KernelTypes {
-    /// Asks the running kernel. A member that katrace cannot do without is an error that names it.
+    /// Asks the running kernel.
+    ///
+    /// # Errors
+    ///
+    /// There is no BTF, or a member that katrace cannot do without is missing; the error names it.
     pub fn of_this_kernel() -> Result<Self, BtfError> {
         Self::from_btf(&Btf::of_this_kernel(WANTED)?)
     }
@@ -78,7 +86,7 @@ impl KernelTypes {
         Self::from_btf(&Btf::parse(btf, WANTED)?)
     }
 
-    /// Into the settings of the kernel half.
+    /// Puts what is no offset into the settings of the kernel half.
     pub fn apply(&self, config: &mut Config) {
         config.sock_dead = self.sock_dead;
         config.sock_keepopen = self.sock_keepopen;
@@ -104,8 +112,8 @@ impl KernelTypes {
     }
 }
 
-/// The count of references to a file, and how many a count of 0 stands for: since 6.13 it counts
-/// from 0 (include/linux/file_ref.h), before from 1.
+/// The count of references to a file, and how many references a count of 0 means. Since Linux 6.13
+/// the count starts at 0 (include/linux/file_ref.h), before at 1.
 fn file_refs<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Result<(Field, u32), BtfError> {
     match btf.field("file", "f_ref.refcnt.counter") {
         Ok(field) => Ok((field, 1)),
@@ -113,8 +121,8 @@ fn file_refs<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Result<(Field, u32), BtfE
     }
 }
 
-/// What the listing needs beyond what tracing does. The output's place is compiled into the iterator,
-/// since the verifier wants to see it read, so here it is only compared.
+/// Checks what listing sockets needs beyond what tracing needs. The offset of the output is compiled
+/// into the iterator, since the verifier must see it as a constant, so here it is only compared.
 fn no_iterator<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Option<String> {
     if btf.arguments("bpf_iter_tcp").is_none() {
         return Some(BtfError::Missing("function bpf_iter_tcp".into()).to_string());
@@ -143,15 +151,15 @@ fn layout<D: Deref<Target = [u8]>>(btf: &Btf<D>, file_refs: Field) -> Result<Lay
     let icsk = |path| btf.field("inet_connection_sock", path);
     let tcp = |path| btf.field("tcp_sock", path);
     let net = |path| btf.field("net", path);
-    // A kernel built without IPv6, without cgroups, or older than the member: never read then.
+    // A kernel without IPv6, without cgroups, or older than the member. It is never read then.
     let optional = |found: Result<Field, BtfError>| match found {
         Err(BtfError::Missing(_)) => Ok(Field::default()),
         found => found,
     };
 
     Ok(Layout {
-        // Kernels since 7.2, and stable trees it is being brought to, keep the keepalive timer
-        // apart; there `sk_timer` still exists, as another name of the retransmission timer.
+        // Linux 7.2, and stable trees with the same change, have a member of its own for the keepalive
+        // timer. There `sk_timer` still exists, as another name of the retransmission timer.
         keepalive_timer: icsk("icsk_keepalive_timer").or_else(|_| sock("sk_timer"))?,
         timer_function: btf.field("timer_list", "function")?,
         timer_expires: btf.field("timer_list", "expires")?,
