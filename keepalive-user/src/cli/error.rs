@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum UsageError {
     /// A value of a flag that cannot be read.
-    #[error("{flag} {}: {why}; accepted: {accepted}", Shown(.value))]
+    #[error("{flag} {}: {}; accepted: {accepted}", Shown(.value), Escaped(.why))]
     Value {
         flag: &'static str,
         value: String,
@@ -49,7 +49,7 @@ pub enum UsageError {
     Paths(#[from] PathsError),
 
     /// Nothing can satisfy what was asked for.
-    #[error("{0}")]
+    #[error("{}", Escaped(&.0.to_string()))]
     Unsatisfiable(#[from] Unsatisfiable),
 
     /// The line itself: an unknown flag, a missing value, two flags that exclude each other.
