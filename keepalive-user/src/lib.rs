@@ -9,6 +9,8 @@ pub mod cli;
 pub mod decode;
 pub mod enrich;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod names;
 mod output;

@@ -12,7 +12,7 @@ mod functions;
 mod hooks;
 mod iterate;
 mod kallsyms;
-mod layout;
+pub(crate) mod layout;
 mod log;
 mod memory;
 mod object;
