@@ -23,7 +23,7 @@ use super::{
     preflight, walk,
 };
 use crate::{
-    event::{Attach, Hooks},
+    event::{Attach, EventKind, Hooks},
     settings::{Scan, TraceSettings},
 };
 
@@ -87,7 +87,7 @@ impl Attempt<'_> {
             types,
             functions,
             write_err,
-            noticed: settings.events.noticed,
+            noticed: settings.events.has(EventKind::Noticed),
         };
         // Two threads, since loading and attaching take most of the start. The first trampoline beside
         // short programs only: before 6.3 the kernel waits, at that one, for every task that is running
