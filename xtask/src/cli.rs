@@ -199,6 +199,8 @@ fn parse_time(text: &str) -> Result<Duration> {
 }
 
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
