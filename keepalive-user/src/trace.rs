@@ -6,10 +6,10 @@ use std::{
 };
 
 use crate::{
-    Error,
     decode::{self, Clock, Decoded, Item, Notice, Received},
     enrich::{Deaths, Enricher, Outcome},
-    event::{Lost, Ready, SocketEvent},
+    error::Error,
+    event::{EventKind, Lost, Ready, SocketEvent},
     output::Output,
     progress::Progress,
     settings::{Events, Format, TraceSettings},
@@ -332,7 +332,7 @@ impl Pipeline {
             let line = stats.last(self.summary.lost);
             self.buffers.err.extend_from_slice(line.as_bytes());
         }
-        if self.events.noticed {
+        if self.events.has(EventKind::Noticed) {
             self.summary.unnoticed(&self.deaths, self.clock.time());
         }
         self.summary.duration_ms =

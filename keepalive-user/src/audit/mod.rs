@@ -16,7 +16,6 @@ mod programs;
 mod request;
 mod rule;
 mod rules;
-mod said;
 
 pub use apps::{App, Program, sysctls};
 pub use context::{HostFacts, Yardstick};

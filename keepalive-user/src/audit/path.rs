@@ -181,7 +181,7 @@ impl Profiles {
         self.with(&text, file)
     }
 
-    fn with(mut self, text: &str, file: &Path) -> Result<Self, PathsError> {
+    pub(crate) fn with(mut self, text: &str, file: &Path) -> Result<Self, PathsError> {
         let wrong = |at: usize, why: String| PathsError::Wrong {
             file: file.to_owned(),
             line: line_of(text, at),

@@ -4,11 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{
-    path::{Hop, Resets},
-    said::Time,
-};
-use crate::snapshot::detect;
+use super::path::{Hop, Resets};
+use crate::{format::Millis, snapshot::detect};
 
 /// The kernel's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL, in seconds (include/net/tcp.h,
 /// `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
@@ -42,13 +39,13 @@ pub enum Unsatisfiable {
     #[error(
         "--detect-within {}: keepalive counts in whole seconds, so the soonest is 2 s \
          (1 + 1 × 1); accepted: 2s or more",
-        Time(*.within_ms)
+        Millis(*.within_ms)
     )]
     TooSoon { within_ms: u64 },
     #[error(
         "--path {name}: it forgets after {}, before keepalive can probe twice \
          (1 + 1 × 1 = 2 s); accepted: hops of 3 s or more",
-        Time(*.timeout_ms)
+        Millis(*.timeout_ms)
     )]
     PathTooShort { name: String, timeout_ms: u64 },
     #[error(

@@ -1,5 +1,5 @@
-//! What only this host can answer: does the process exist, which namespace is ours, which cgroup
-//! does a path mean.
+//! Questions that only this host can answer: whether a process exists, which network namespace is our
+//! own, which cgroup a path names.
 
 use std::{
     fs, io,
@@ -14,20 +14,26 @@ const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
 /// Refuses a pid that names no process, or a thread that does not lead one.
 pub(super) fn check_process(pid: u32) -> Result<(), UsageError> {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+    // Bytes, because the name in it may be anything.
+    let Ok(status) = fs::read(format!("/proc/{pid}/status")) else {
         return Err(UsageError::NoProcess { pid });
     };
-    let leader = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Tgid:"))
-        .and_then(|tgid| tgid.trim().parse().ok());
-    match leader {
+    match leader(&status) {
         Some(process) if process != pid => Err(UsageError::Thread { pid, process }),
         _ => Ok(()),
     }
 }
 
-/// Inode of the network namespace katrace itself runs in.
+/// The process of a thread, from its `status` file (proc_pid_status(5)). The kernel escapes a line
+/// break in the name, so a line that begins with `Tgid:` is the kernel's own.
+fn leader(status: &[u8]) -> Option<u32> {
+    let tgid = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    str::from_utf8(tgid.trim_ascii()).ok()?.parse().ok()
+}
+
+/// Inode of the network namespace that katrace itself runs in.
 pub(super) fn own_netns() -> Result<u32, UsageError> {
     let inode = fs::metadata("/proc/self/ns/net")
         .map_err(|source| UsageError::NoNetns { source })?
@@ -37,8 +43,8 @@ pub(super) fn own_netns() -> Result<u32, UsageError> {
     })
 }
 
-/// Id of a cgroup2 directory, given by its path in the file system or by its path within the
-/// hierarchy as `/proc/PID/cgroup` shows it. On cgroup2 the inode number is the id (64-bit hosts).
+/// Id of a cgroup2 directory. The path is one of the file system, or one within the hierarchy as
+/// `/proc/PID/cgroup` shows it. On cgroup2 the inode number is the id (on 64-bit hosts).
 pub(super) fn cgroup_id(path: &Path) -> Result<u64, UsageError> {
     let failed = |source| UsageError::Cgroup {
         path: path.to_path_buf(),
@@ -88,6 +94,11 @@ fn mount_point(mountinfo: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Read,
+        process::{Child, Command, Stdio},
+    };
+
     use super::*;
 
     #[test]
@@ -102,6 +113,53 @@ mod tests {
             Some(Path::new("/sys/fs/cgroup/unified"))
         );
         assert_eq!(mount_point("nonsense\n"), None);
+    }
+
+    /// A shell that has given itself this name, and waits for a line on its standard input.
+    struct Named(Child);
+
+    impl Named {
+        fn start(octal: &str) -> Self {
+            let mut child = Command::new("sh")
+                .args([
+                    "-c",
+                    &format!("printf '{octal}' > /proc/$$/comm; echo; read line"),
+                ])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // Its own line says that the name is set.
+            let mut ready = [0];
+            child
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut ready)
+                .unwrap();
+            Self(child)
+        }
+    }
+
+    impl Drop for Named {
+        fn drop(&mut self) {
+            drop(self.0.stdin.take());
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        for (octal, name) in [
+            ("\\377\\376x", &b"\xff\xfex"[..]),
+            ("x\\nTgid:\\t1", b"x\nTgid:\t1"),
+        ] {
+            let process = Named::start(octal);
+            let pid = process.0.id();
+            let comm = fs::read(format!("/proc/{pid}/comm")).unwrap();
+            assert_eq!(comm.strip_suffix(b"\n"), Some(name));
+            assert!(check_process(pid).is_ok());
+        }
     }
 
     #[test]

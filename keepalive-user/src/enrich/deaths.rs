@@ -41,12 +41,8 @@ pub struct Deaths {
 impl Deaths {
     /// Takes in an event.
     pub fn event(&mut self, event: &SocketEvent) {
-        let errno = match event.kind {
-            Kind::Timeout { errno, .. } | Kind::Reset { errno, .. } => errno,
-            Kind::Probe { .. }
-            | Kind::Answered { .. }
-            | Kind::Stalled { .. }
-            | Kind::Noticed { .. } => return,
+        let Some(errno) = event.kind.death() else {
+            return;
         };
         // Where no descriptor is left, nobody is left to notice.
         let Some(inode) = event

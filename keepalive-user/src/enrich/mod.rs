@@ -7,7 +7,7 @@
 //! costs. docs/attribution.md has the rules.
 
 mod calls;
-mod cgroup;
+pub(crate) mod cgroup;
 mod choose;
 mod deaths;
 mod descriptors;

@@ -25,7 +25,7 @@ use super::{
     },
 };
 use crate::{
-    event::Attach,
+    event::{Attach, EventKind},
     settings::{AttachChoice, Scan, TraceSettings},
 };
 
@@ -146,7 +146,7 @@ impl Attempts<'_> {
             types: self.types,
             functions: self.functions,
             write_err,
-            noticed: self.settings.events.noticed,
+            noticed: self.settings.events.has(EventKind::Noticed),
         };
         let mut function = object::take::<Array<MapData, u64>>(&mut ebpf, FUNCTION_MAP)?;
         // No timer's function is 0, so until then the tracepoint finds no timer to watch.

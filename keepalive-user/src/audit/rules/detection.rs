@@ -1,12 +1,14 @@
 //! How long a dead peer goes unnoticed.
 
 use super::{Advice, Told};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::Time,
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+    },
+    format::Millis,
 };
 
 /// Retrying lost data for longer than this surprises people; the kernel's default is three times it.
@@ -45,7 +47,7 @@ pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
         .with("detect_idle_ms", idle)
         .with("detect_within_ms", within);
     let idle_said = match idle {
-        Some(ms) => format!("after {}", Time(ms)),
+        Some(ms) => format!("after {}", Millis(ms)),
         None => "never".to_owned(),
     };
     let mut why = format!("While the connection is idle a dead peer is noticed {idle_said}");
@@ -53,12 +55,12 @@ pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
         let data = group.most(|socket| socket.row.detect_data_ms);
         evidence = evidence.with("detect_data_max_ms", data);
         if let Some(ms) = data {
-            why += &format!(", with data in flight after {}", Time(ms));
+            why += &format!(", with data in flight after {}", Millis(ms));
         }
     }
     Told {
         evidence,
-        why: format!("{why}; {} was asked for.", Time(within)),
+        why: format!("{why}; {} was asked for.", Millis(within)),
         advice: Advice::Settings,
     }
 }
@@ -90,7 +92,7 @@ pub fn tell_no_user_timeout(group: &Group<'_>, context: &Context<'_>) -> Told {
         why: format!(
             "If the peer dies with data in flight, keepalive sends no probe and the data is retried \
              for {}.",
-            Time(data.unwrap_or_default())
+            Millis(data.unwrap_or_default())
         ),
         advice: Advice::UserTimeout(context.target.user_timeout_ms()),
     }

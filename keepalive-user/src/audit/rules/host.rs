@@ -10,9 +10,9 @@ use crate::{
         finding::Evidence,
         group::{Group, Hit, gather},
         rule::Rule,
-        said::Time,
     },
     event::{Process, State},
+    format::Millis,
     snapshot::Namespace,
 };
 
@@ -200,7 +200,7 @@ pub fn tell_noisy(group: &Group<'_>, context: &Context<'_>) -> Told {
             "With idle peers the process sends {:.0} probes a second, the first of each connection \
              after {}: processors and radios wake for it.",
             total_rate(group),
-            Time(shortest)
+            Millis(shortest)
         ),
         advice: fix,
     }

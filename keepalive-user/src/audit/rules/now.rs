@@ -7,8 +7,8 @@ use crate::{
         finding::Evidence,
         group::{Group, Hit},
         rule::Rule,
-        said::{Bytes, Time},
     },
+    format::{Bytes, Millis},
     snapshot::detect,
 };
 
@@ -59,7 +59,7 @@ pub fn tell_dying(group: &Group<'_>) -> Told {
         evidence = evidence.with("dies_in_ms", ms);
         why += &format!(
             "; if it stays silent, the kernel ends the connection in {}",
-            Time(ms)
+            Millis(ms)
         );
     }
     let row = group.first.row;
@@ -101,10 +101,10 @@ pub fn tell_suspended(group: &Group<'_>, context: &Context<'_>) -> Told {
         "{} wait for an acknowledgement and the peer is silent for {}; until they are acknowledged \
          keepalive sends no probe",
         Bytes(bytes.unwrap_or_default()),
-        Time(silence.unwrap_or_default()),
+        Millis(silence.unwrap_or_default()),
     );
     if let Some(ms) = gives_up {
-        why += &format!(", and retransmission gives up only after {}", Time(ms));
+        why += &format!(", and retransmission gives up only after {}", Millis(ms));
     }
     Told {
         evidence: Evidence::default()

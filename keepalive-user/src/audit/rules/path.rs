@@ -1,13 +1,15 @@
 //! What the path does to idle connections.
 
 use super::{Advice, Told};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    path::Hop,
-    rule::Rule,
-    said::Time,
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        path::Hop,
+        rule::Rule,
+    },
+    format::Millis,
 };
 
 /// The first probe comes when a hop has already forgotten the connection.
@@ -29,8 +31,8 @@ pub fn tell_idle_exceeds(group: &Group<'_>) -> Told {
         why: format!(
             "{hop} forgets an idle connection after {}, the first probe comes after {}: whatever is \
              sent next is dropped or reset.",
-            Time(timeout),
-            Time(idle)
+            Millis(timeout),
+            Millis(idle)
         ),
         advice: Advice::Settings,
     }
@@ -56,7 +58,7 @@ pub fn no_keepalive<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hi
 pub fn tell_no_keepalive(group: &Group<'_>) -> Told {
     let silence = group.most(|socket| socket.row.silence_ms);
     let evidence = Evidence::default().with("silence_max_ms", silence);
-    let silent = Time(silence.unwrap_or_default());
+    let silent = Millis(silence.unwrap_or_default());
     match group.hit.hop {
         Some((hop, timeout)) => Told {
             evidence: evidence.with("path_timeout_ms", timeout),
@@ -64,7 +66,7 @@ pub fn tell_no_keepalive(group: &Group<'_>) -> Told {
                 "The peer was last heard {silent} ago, {} forgets after {}, and nothing will ever \
                  tell the process.",
                 hop.name,
-                Time(timeout)
+                Millis(timeout)
             ),
             advice: Advice::Settings,
         },
@@ -97,17 +99,17 @@ pub fn tell_l7(group: &Group<'_>) -> Told {
         why: format!(
             "{hop} ends TCP: it answers the probes itself, counts bytes only, and closes after {} \
              without data.",
-            Time(timeout)
+            Millis(timeout)
         ),
         advice: Advice::Lines(vec![
             format!(
                 "let the application send something more often than every {}: HTTP/2 or WebSocket \
                  ping, gRPC keepalive, SELECT 1",
-                Time(timeout)
+                Millis(timeout)
             ),
             format!(
                 "or close idle connections of a pool before {}, or raise the idle timeout of {hop}",
-                Time(timeout)
+                Millis(timeout)
             ),
         ]),
     }

@@ -2,14 +2,16 @@
 //! (`tcp_keepalive_timer`: the probe count is looked at only where it is unset).
 
 use super::{Advice, Told};
-use crate::audit::{
-    context::{Effective, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::Time,
+use crate::{
+    audit::{
+        context::{Effective, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+    },
+    format::Millis,
+    snapshot::Origin,
 };
-use crate::snapshot::Origin;
 
 /// Keepalive and TCP_USER_TIMEOUT both act on an idle connection.
 fn both_act(socket: &Socket<'_>) -> bool {
@@ -38,8 +40,8 @@ pub fn tell_too_short(group: &Group<'_>) -> Told {
         why: format!(
             "TCP_USER_TIMEOUT of {} is over when the second probe would go out, {} after the peer was \
              heard: one lost probe ends a live connection.",
-            Time(set.user_timeout_ms.into()),
-            Time(set.idle_ms.saturating_add(set.intvl_ms)),
+            Millis(set.user_timeout_ms.into()),
+            Millis(set.idle_ms.saturating_add(set.intvl_ms)),
         ),
         advice: Advice::UserTimeout(agreeing_ms(set)),
     }

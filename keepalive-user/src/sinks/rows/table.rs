@@ -10,9 +10,10 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::super::{sanitize::Escaped, screen::Screen, table::process, text::Millis};
+use super::super::{process, sanitize::Escaped, screen::Screen};
 use crate::{
     event::{Owner, State},
+    format::Millis,
     snapshot::{Origin, Row, Setting},
 };
 
@@ -183,7 +184,7 @@ impl RowTable {
 fn cells(row: &Row) -> Cells {
     let mut name = String::new();
     match &row.owner.process {
-        Some(owner) => process(&mut name, &owner.comm, owner.pid, PROCESS),
+        Some(owner) => process::write(&mut name, &owner.comm, owner.pid, PROCESS),
         None => name.push('-'),
     }
     let local = SocketAddr::new(row.laddr, row.lport);

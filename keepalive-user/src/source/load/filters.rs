@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use keepalive_ebpf::{
     config::{Config, PORT_WORDS, filter},
     layout::Field,
-    wire::{self, AF_INET, AF_INET6},
+    wire::{AF_INET, AF_INET6},
 };
 
 use crate::{
@@ -48,18 +48,9 @@ pub fn check(filters: &Filters, types: &KernelTypes) -> Result<(), HostError> {
 
 /// Puts the kinds of events that are wanted into the constants.
 pub fn apply_events(events: &Events, config: &mut Config) {
-    // The summary lists deaths that no process noticed, so `noticed` needs the deaths too.
-    config.events = [
-        (events.probe, wire::kind::PROBE),
-        (events.answered, wire::kind::ANSWERED),
-        (events.stalled, wire::kind::STALLED),
-        (events.timeout || events.noticed, wire::kind::TIMEOUT),
-        (events.reset || events.noticed, wire::kind::RESET),
-        (events.noticed, wire::kind::NOTICED),
-    ]
-    .into_iter()
-    .filter(|(wanted, _)| *wanted)
-    .fold(0, |bits, (_, kind)| bits | 1 << kind);
+    config.events = events
+        .needed()
+        .fold(0, |bits, kind| bits | 1 << kind.facts().wire);
     config.answered_min = events.answered_min;
 }
 
@@ -158,8 +149,10 @@ fn net_key(net: &IpNet) -> Key<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
+    use keepalive_ebpf::wire;
+
     use super::*;
-    use crate::settings::Events;
+    use crate::{event::EventKind, settings::Events};
 
     #[test]
     fn a_v4_net_is_found_among_mapped_addresses() {
@@ -173,11 +166,7 @@ mod tests {
     #[test]
     fn events_become_bits() {
         let mut config = Config::UNSET;
-        let events = Events {
-            probe: true,
-            timeout: true,
-            ..Events::NONE
-        };
+        let events = Events::NONE.with(EventKind::Probe).with(EventKind::Timeout);
         apply_events(&events, &mut config);
         apply(&Filters::default(), &mut config);
         assert_eq!(

@@ -1,24 +1,30 @@
-//! `katrace audit` from start to end: the rooms joined.
+//! `katrace audit` from start to end.
 
 use std::io;
 
 use crate::{
-    Error,
     audit::{self, AuditRequest, AuditSettings},
+    error::Error,
     output,
     progress::Progress,
     sinks::{self, Buffers, Screen},
     snapshot::{Namespace, Reader, Row, Snapshot, Visitor},
 };
 
-/// Whether the run found what it was to fail on.
+/// Whether anything was found that is to make the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// Nothing of that severity.
     Clean,
+    /// At least one finding of that severity.
     Findings,
 }
 
 /// Does what was asked for and prints it.
+///
+/// # Errors
+///
+/// No socket can be read, or stdout cannot be written.
 pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
     let mut to = Buffers::default();
     let (written, outcome) = match request {
@@ -39,14 +45,12 @@ pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
     };
     let read = written
         .and_then(|()| output::write(&mut to))
-        .map_err(|source| Error::Internal {
-            operation: "writing to stdout",
-            source,
-        })?;
-    // A reader that went away is a quiet end.
+        .map_err(Error::during("writing to stdout"))?;
+    // A reader that has gone is no fault.
     Ok(if read { outcome } else { Outcome::Clean })
 }
 
+/// Reads the sockets, judges them and formats the findings.
 fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, Outcome), Error> {
     let mut reader = Reader::open(&settings.snapshot)?;
     let mut reading = Reading {
@@ -73,7 +77,7 @@ fn judge(settings: &AuditSettings, to: &mut Buffers) -> Result<(io::Result<()>, 
     Ok((written, outcome))
 }
 
-/// A snapshot in the making.
+/// A snapshot that is being read.
 struct Reading {
     snapshot: Snapshot,
     progress: Progress,

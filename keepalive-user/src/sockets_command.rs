@@ -1,4 +1,4 @@
-//! One listing of sockets, or one after another.
+//! `katrace sockets` from start to end: one listing, or one after another.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -13,7 +13,8 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    Error,
+    error::Error,
+    messages,
     progress::Progress,
     settings::{Format, SocketsSettings},
     sinks::{RowSink, Screen},
@@ -21,21 +22,26 @@ use crate::{
     stop::Stop,
 };
 
-/// Bytes gathered before they are written.
+/// How many bytes are collected before they are written.
 const BATCH: usize = 64 * 1024;
-/// How long the reader of a pipe may keep the end waiting.
+/// After a signal, how long a reader of stdout that takes nothing is waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Lists until done, or until the user has seen enough.
+/// Lists sockets until done, or until a signal.
+///
+/// # Errors
+///
+/// No socket can be read, or stdout cannot be written.
 pub fn run(settings: SocketsSettings) -> Result<(), Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(failed("starting"))?
+        .map_err(Error::during("starting"))?
         .block_on(listen(settings))
 }
 
-/// Reading and writing block, so they have a thread of their own; this one hears the signals.
+/// Runs the listing on a thread of its own, because reading and writing block. This thread waits for
+/// signals.
 async fn listen(settings: SocketsSettings) -> Result<(), Error> {
     let mut stop = Stop::listen()?;
     let asked = Arc::new(AtomicBool::new(false));
@@ -49,28 +55,30 @@ async fn listen(settings: SocketsSettings) -> Result<(), Error> {
                 ended.notify_one();
                 result
             })
-            .map_err(failed("starting the lister"))?
+            .map_err(Error::during("starting the lister"))?
     };
     tokio::select! {
         () = ended.notified() => {}
         () = stop.asked() => {
             asked.store(true, Ordering::Relaxed);
             lister.thread().unpark();
-            // A reader that takes nothing must not keep the user from ending this.
+            // A signal ends this even if the reader of stdout takes nothing.
             if tokio::time::timeout(GRACE, ended.notified()).await.is_err() {
                 return Ok(());
             }
         }
     }
-    lister
-        .join()
-        .unwrap_or_else(|_| Err(failed("listing")(io::Error::other("the lister died"))))
+    lister.join().unwrap_or_else(|_| {
+        Err(Error::during("listing")(io::Error::other(
+            "the lister died",
+        )))
+    })
 }
 
 fn list(settings: &SocketsSettings, asked: &AtomicBool) -> Result<(), Error> {
     let mut reader = Reader::open(&settings.read)?;
     if let Some(refused) = &reader.refused {
-        crate::say(format_args!(
+        messages::say(format_args!(
             "katrace: sockets are read by sock_diag and getsockopt ({refused}): those that no process \
              holds show no settings"
         ));
@@ -83,11 +91,11 @@ fn list(settings: &SocketsSettings, asked: &AtomicBool) -> Result<(), Error> {
         reader.read(&mut listing)?;
         match listing.end() {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            result => result.map_err(failed("writing to stdout"))?,
+            result => result.map_err(Error::during("writing to stdout"))?,
         }
         let Some(pause) = settings.watch else { break };
         let until = Instant::now() + pause;
-        // A wake-up may come without a reason.
+        // park_timeout may return early without a reason.
         while !asked.load(Ordering::Relaxed)
             && let Some(left) = until.checked_duration_since(Instant::now())
         {
@@ -104,9 +112,9 @@ struct Listing<'a> {
     sink: RowSink,
     out: Vec<u8>,
     written: io::Result<()>,
-    /// Kept when their order is not the kernel's.
+    /// All rows, where they are to be sorted; otherwise none is kept.
     rows: Vec<Row>,
-    /// Lines that fit on the screen, when it is redrawn.
+    /// How many rows fit on the screen; `None` where the screen is not redrawn.
     screenful: Option<usize>,
     printed: usize,
     progress: Progress,
@@ -120,7 +128,7 @@ impl<'a> Listing<'a> {
         };
         let redraws = settings.watch.is_some() && settings.output == Format::Table;
         Self {
-            // A line for the header, one for what does not fit, one for the cursor.
+            // Three lines go to the header, to the count of what does not fit, and to the cursor.
             screenful: screen
                 .rows
                 .filter(|_| redraws)
@@ -136,7 +144,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// On a terminal each listing takes the place of the last; in a pipe an empty line parts them.
+    /// On a terminal a listing replaces the one before it; elsewhere an empty line separates them.
     fn begin(&mut self, first: bool) {
         if self.screenful.is_some() {
             self.out.extend_from_slice(b"\x1b[H\x1b[2J");
@@ -155,7 +163,7 @@ impl<'a> Listing<'a> {
         if self.screenful.is_some_and(|lines| self.printed > lines) {
             return;
         }
-        // Into memory: it cannot fail.
+        // Writing into memory cannot fail.
         let _ = self.sink.row(row, &mut self.out);
         if self.out.len() >= BATCH {
             self.flush();
@@ -202,8 +210,4 @@ impl Visitor for Listing<'_> {
         }
         self.written.is_ok() && !self.asked.load(Ordering::Relaxed)
     }
-}
-
-fn failed(operation: &'static str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Internal { operation, source }
 }
