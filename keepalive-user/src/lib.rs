@@ -13,6 +13,8 @@ pub mod enrich;
 mod error;
 pub mod event;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host_files;
 mod messages;
 mod names;

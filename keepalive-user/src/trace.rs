@@ -53,7 +53,7 @@ async fn trace(settings: &TraceSettings) -> Result<(), Error> {
     progress.end();
     pipeline.ready(&source)?;
     output.send(&mut pipeline.buffers).await;
-    source.attach_twins()?;
+    source.attach_guards()?;
     stop.start_clock(settings.duration);
 
     let mut broken = false;
@@ -138,7 +138,7 @@ impl Pipeline {
             events: settings.events,
             clock: Clock::now(),
             clock_taken: Instant::now(),
-            enricher: Enricher::new(&settings.filters, source.take_memory()),
+            enricher: Enricher::new(&settings.filters, source.take_process_tables()),
             deaths: Deaths::default(),
             unheard: 0,
             sink: Sink::new(settings.output, screen(settings.output)),

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::build::{self, Profile};
 use crate::initramfs::Payload;
 use crate::vm::{self, Machine};
-use crate::{bench, host, kernels, picture, test};
+use crate::{bench, deny, fuzz, host, kernels, picture, test};
 
 /// Builds, boots, tests and shows katrace.
 ///
@@ -63,6 +63,14 @@ enum Task {
         cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \
         cargo xtask bench -o json > bench.json")]
     Bench(bench::Options),
+    /// Hold the dependencies against deny.toml: licences, duplicates, sources
+    Deny(deny::Options),
+    /// Feed the parsers with what no one would send them, until something breaks or the time is up
+    #[command(after_help = "Examples:\n  \
+        cargo xtask fuzz                      every target, 20 s each\n  \
+        cargo xtask fuzz btf --seconds 3600   one target, an hour\n  \
+        cargo xtask fuzz btf --input FILE     one input again, as a crash was reported")]
+    Fuzz(fuzz::Options),
     /// Boot a stock kernel with katrace in it: a shell, or run COMMAND and power off
     #[command(after_help = "Examples:\n  \
         cargo xtask vm                                        a shell on 6.12 (leave with `poweroff -f`)\n  \
@@ -152,6 +160,12 @@ fn dispatch(task: Task) -> Result<ExitCode> {
             ExitCode::FAILURE
         }),
         Task::Bench(options) => Ok(ExitCode::from(bench::run(&options)?)),
+        Task::Deny(options) => deny::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Fuzz(options) => Ok(if fuzz::run(&options)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Task::Vm {
             kernel,
             modules,
@@ -195,6 +209,8 @@ fn parse_time(text: &str) -> Result<Duration> {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests {
     use super::*;

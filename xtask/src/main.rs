@@ -5,6 +5,8 @@ mod bench;
 mod build;
 mod cache;
 mod cli;
+mod deny;
+mod fuzz;
 mod host;
 mod initramfs;
 mod kernels;

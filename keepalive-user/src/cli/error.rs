@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum UsageError {
     /// A value of a flag that cannot be read.
-    #[error("{flag} {}: {why}; accepted: {accepted}", Shown(.value))]
+    #[error("{flag} {}: {}; accepted: {accepted}", Shown(.value), Escaped(.why))]
     Value {
         /// As in the help: the short form where there is one.
         flag: Cow<'static, str>,
@@ -75,7 +75,7 @@ pub enum UsageError {
     Paths(#[from] PathsError),
 
     /// Nothing can satisfy what was asked for.
-    #[error("{0}")]
+    #[error("{}", Escaped(&.0.to_string()))]
     Unsatisfiable(#[from] Unsatisfiable),
 
     /// What clap found: an unknown flag or word, a missing value, two flags that exclude each other.

@@ -43,6 +43,22 @@ pub enum Request {
 ///
 /// Something is not understood, or names something that this host does not have. The message is one
 /// line; the exit code for it is 2.
+///
+/// # Examples
+///
+/// ```
+/// use katrace::cli::{self, Request};
+///
+/// let request = cli::parse(["katrace", "-D", "5432", "-d", "5m"])?;
+/// let Request::Trace(settings) = request else {
+///     unreachable!("tracing is the default command");
+/// };
+/// assert_eq!(settings.filters.rports, [5432..=5432]);
+///
+/// let refusal = cli::parse(["katrace", "-D", "70000"]).unwrap_err();
+/// assert!(refusal.to_string().starts_with("-D 70000: ports end at 65535"));
+/// # Ok::<(), cli::UsageError>(())
+/// ```
 pub fn parse<I, T>(argv: I) -> Result<Request, UsageError>
 where
     I: IntoIterator<Item = T>,

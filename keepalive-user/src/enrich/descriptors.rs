@@ -13,7 +13,7 @@ use super::{
     processes::{Processes, Stamp},
     table::Table,
 };
-use crate::source::Memory;
+use crate::source::ProcessTables;
 
 /// Passes are at least this far apart, however urgent.
 const PASS_GAP: Duration = Duration::from_millis(250);
@@ -26,7 +26,7 @@ const MOST: usize = 65_536;
 
 #[derive(Default)]
 pub struct Descriptors {
-    memory: Option<Memory>,
+    memory: Option<ProcessTables>,
     table: Table,
     /// Changes up to here are in the table, for processes that were watched before it was read.
     table_stamp: Stamp,
@@ -43,7 +43,7 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    pub fn new(memory: Option<Memory>) -> Self {
+    pub fn new(memory: Option<ProcessTables>) -> Self {
         Self {
             memory,
             ..Self::default()

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     decode::{Act, Decoded, Notice},
     event::{Holder, Owner, OwnerFrom, Process, Time},
-    source::Memory,
+    source::ProcessTables,
 };
 
 /// What was found is looked at again after this long: a descriptor that is passed on while its sender
@@ -76,7 +76,7 @@ impl Entry {
 }
 
 impl Holders {
-    pub fn new(memory: Option<Memory>) -> Self {
+    pub fn new(memory: Option<ProcessTables>) -> Self {
         Self {
             descriptors: Descriptors::new(memory),
             processes: Processes::default(),

@@ -7,7 +7,7 @@
 //! costs. docs/attribution.md has the rules.
 
 mod calls;
-mod cgroup;
+pub(crate) mod cgroup;
 mod choose;
 mod deaths;
 mod descriptors;
@@ -31,7 +31,7 @@ use crate::{
     decode::{self, Act, Decoded, Evidence, Notice},
     event::{Holder, Owner, OwnerFrom, Process, SocketEvent},
     settings::Filters,
-    source::Memory,
+    source::ProcessTables,
 };
 
 /// What became of an event.
@@ -53,7 +53,7 @@ pub struct Enricher {
 
 impl Enricher {
     /// `memory` is the kernel half's, where there is one.
-    pub fn new(filters: &Filters, memory: Option<Memory>) -> Self {
+    pub fn new(filters: &Filters, memory: Option<ProcessTables>) -> Self {
         Self {
             filters: filters.clone(),
             holders: Holders::new(memory),

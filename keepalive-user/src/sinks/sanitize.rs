@@ -6,6 +6,15 @@ use std::fmt;
 /// Displays a text with every harmful character written as `\x1b` or `\u{202e}`.
 ///
 /// A backslash is not escaped: the screen must be safe, and the text need not be recoverable.
+///
+/// # Examples
+///
+/// ```
+/// use katrace::sinks::sanitize::Escaped;
+///
+/// assert_eq!(Escaped("nginx: worker").to_string(), "nginx: worker");
+/// assert_eq!(Escaped("\x1b[31mred").to_string(), "\\x1b[31mred");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 

@@ -99,7 +99,12 @@ impl Netns {
                 }
                 work()
             });
-            inside.join().unwrap_or(Err(HostError::Thread)).map(Some)
+            inside
+                .join()
+                .unwrap_or(Err(HostError::Thread {
+                    operation: "working in another network namespace",
+                }))
+                .map(Some)
         })
     }
 
