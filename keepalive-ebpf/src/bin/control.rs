@@ -27,8 +27,10 @@ mod programs {
     /// `TIMER_SOFTIRQ` of include/linux/interrupt.h, in the order of /proc/softirqs.
     const TIMER_SOFTIRQ: u32 = 1;
 
-    /// Where `struct timer_list` has its function: behind a list node of two words and the time.
-    const PLACE: u64 = 24;
+    /// Bytes from the start of `struct timer_list` to its `function`, from the running kernel's BTF. Set
+    /// before load, read-only after.
+    #[unsafe(no_mangle)]
+    pub static FUNCTION_OFFSET: u64 = 0;
 
     /// The licence that tracing programs need.
     #[unsafe(no_mangle)]
@@ -38,8 +40,11 @@ mod programs {
     #[raw_tracepoint(tracepoint = "timer_expire_entry")]
     pub fn control(ctx: RawTracePointContext) -> i32 {
         let timer: u64 = ctx.arg(0);
-        // SAFETY: the helper checks the address itself and faults softly.
-        let function = unsafe { bpf_probe_read_kernel((timer + PLACE) as *const u64) };
+        // SAFETY: a live static of this very type. Volatile, because its bytes are set at load: the
+        // compiler must not take the zero that it sees here for its value.
+        let offset = unsafe { core::ptr::read_volatile(&raw const FUNCTION_OFFSET) };
+        // SAFETY: the helper checks the address itself and returns an error where it cannot read.
+        let function = unsafe { bpf_probe_read_kernel((timer + offset) as *const u64) };
         if let (Ok(function), Some(wanted)) = (function, FUNCTION.get(0))
             && function == *wanted
             && let Some(expiries) = EXPIRIES.get_ptr_mut(0)
