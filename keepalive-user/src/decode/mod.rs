@@ -1,6 +1,6 @@
-//! Bytes to events: pure, total, and the only place that knows both the wire and the domain.
+//! Bytes to events. The only place that knows both the wire and the domain types.
 //!
-//! Whatever the ring holds, the answer is an event or a reason; nothing here panics, and nothing
+//! Whatever bytes the ring holds, the answer is an event or a reason. Nothing here panics, and nothing
 //! here asks the host.
 
 mod cause;
@@ -13,77 +13,107 @@ use std::{
     sync::Arc,
 };
 
-use keepalive_ebpf::wire::{
-    self, COMM_LEN, NOTICE_SIZE, NOTICED_SIZE, Noticed, RECORD_SIZE, Record, STACK_DEPTH,
-};
+use keepalive_ebpf::wire::{self, COMM_LEN, Noticed, Record, STACK_DEPTH};
 use rustix::io::Errno as Os;
 
 pub use self::clock::Clock;
 use crate::event::{Call, Errno, Family, Kind, Process, Settings, Socket, State, Time};
 
-/// What one record of the ring says.
+/// What one message of the ring says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
+    /// An event of a socket.
     Event(Decoded),
+    /// A process received an error.
     Received(Received),
+    /// A change that matters to whoever remembers the owners of sockets.
     Notice(Notice),
 }
 
-/// A process received the error of a connection whose death was told before.
+/// A process received the error of a dead connection. The death was told before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
+    /// When it received the error.
     pub time: Time,
+    /// Inode number of the socket.
     pub inode: u64,
-    /// [`Kind::Noticed`]. Where it was told by the stack alone, its errno is 0: that of the death.
+    /// [`Kind::Noticed`]. Its errno is 0 if the kernel half knows only the stack: then it is the errno
+    /// of the death.
     pub kind: Kind,
     /// Return addresses in the kernel, the innermost first, padded with zeros.
     pub stack: [u64; STACK_DEPTH],
 }
 
-/// One event as the kernel half told it: all but who holds the socket by now.
+/// One event as the kernel half told it. Who holds the socket now is not known here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
+    /// When it happened.
     pub time: Time,
-    /// The same moment as the kernel half stamped it, `CLOCK_MONOTONIC` nanoseconds.
+    /// The same moment: `CLOCK_MONOTONIC`, nanoseconds.
     pub monotonic_ns: u64,
+    /// The socket at that moment.
     pub socket: Socket,
+    /// What happened.
     pub kind: Kind,
     /// No file refers to the socket any more.
     pub orphan: bool,
+    /// The process that was seen acting on the socket, if one was.
     pub evidence: Option<Evidence>,
-    /// References to its file: a descriptor each, and calls under way.
+    /// References to its file: its descriptors, and calls that are running.
     pub refs: u32,
-    /// Thread group id that used it last, if there is more than one reference and that was noted.
+    /// Thread group id that used it last. Known only if there is more than one reference.
     pub user: Option<u32>,
 }
 
-/// A change among those who hold sockets.
+/// A change that matters to whoever remembers the owners of sockets. Processes are told by their thread
+/// group ids in the initial pid namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    Forked { parent: u32, child: u32 },
-    Renamed { pid: u32 },
-    Exited { pid: u32 },
-    Ended { inode: u64 },
+    /// A process started another.
+    Forked {
+        /// The process that started it.
+        parent: u32,
+        /// The process that was started.
+        child: u32,
+    },
+    /// A process changed its name, mostly by exec.
+    Renamed {
+        /// The process.
+        pid: u32,
+    },
+    /// A process ended.
+    Exited {
+        /// The process.
+        pid: u32,
+    },
+    /// A socket is gone.
+    Ended {
+        /// Its inode number.
+        inode: u64,
+    },
 }
 
-/// A task that the kernel half saw acting on the socket in its own context.
+/// A process that the kernel half saw acting on the socket, in the process's own context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// Thread group id in the initial pid namespace.
     pub pid: u32,
-    /// `CLOCK_BOOTTIME` nanoseconds: with the pid, an identity.
+    /// Its start: `CLOCK_BOOTTIME`, nanoseconds. Together with the pid this is an identity.
     pub start_ns: u64,
-    /// When it did so, likewise.
+    /// When it acted: `CLOCK_BOOTTIME`, nanoseconds.
     pub since_ns: u64,
-    /// Its name then, NUL-padded.
+    /// Its name at that moment, NUL-padded.
     pub comm: [u8; COMM_LEN],
+    /// What it did.
     pub act: Act,
 }
 
-/// What that task did.
+/// What a process did to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
+    /// It called connect.
     Connect,
+    /// It called accept.
     Accept,
     /// It dropped the last reference.
     Close,
@@ -91,46 +121,55 @@ pub enum Act {
     Receive,
 }
 
-/// Why bytes are no record. They are counted, never guessed at.
+/// Why bytes are no message. Such bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
+    /// So many bytes are not a message of their kind.
     #[error("{0} bytes are no record")]
     Length(usize),
+    /// The size that the message itself states is another.
     #[error("the record says it has {0} bytes")]
     Size(u16),
+    /// No kind has this number.
     #[error("kind {0} is unknown")]
     Kind(u16),
+    /// It is neither `AF_INET` nor `AF_INET6`.
     #[error("address family {0} is unknown")]
     Family(u8),
+    /// No TCP state has this number.
     #[error("TCP state {0} is unknown")]
     State(u8),
+    /// [`Act`] has nothing for this number.
     #[error("evidence {0} is unknown")]
     Evidence(u8),
+    /// The peer answered, but no probe was unanswered.
     #[error("an answer to no probe")]
     NoProbe,
+    /// [`Call`] has nothing for this number.
     #[error("call {0} is unknown")]
     Call(u8),
 }
 
-/// Reads one record. `hz` is jiffies per second of the kernel that wrote it.
+/// Reads one message of the ring. `hz` is jiffies per second of the kernel that wrote it.
 ///
 /// # Errors
 ///
-/// The bytes are not a record of this version.
+/// The bytes are not a message of this version.
 pub fn item(bytes: &[u8], clock: &Clock, hz: u32) -> Result<Item, DecodeError> {
-    if let Some(record) = raw::<Record>(bytes) {
-        sized(record.size, RECORD_SIZE)?;
-        let state = state(record.state)?;
-        let kind = kind(&record, state, is_orphan(&record))?;
-        event(&record, kind, state, clock, hz).map(Item::Event)
-    } else if let Some(noticed) = raw::<Noticed>(bytes) {
-        sized(noticed.size, NOTICED_SIZE)?;
-        received(&noticed, clock).map(Item::Received)
-    } else if let Some(notice) = raw::<wire::Notice>(bytes) {
-        sized(notice.size, NOTICE_SIZE)?;
-        self::notice(&notice).map(Item::Notice)
-    } else {
-        Err(DecodeError::Length(bytes.len()))
+    let kind = bytes
+        .first_chunk()
+        .map(|kind| u16::from_ne_bytes(*kind))
+        .ok_or(DecodeError::Length(bytes.len()))?;
+    match kind {
+        wire::kind::PROBE..=wire::kind::RESET => {
+            let record: Record = message(bytes)?;
+            let state = state(record.state)?;
+            let kind = self::kind(&record, state, is_orphan(&record))?;
+            event(&record, kind, state, clock, hz).map(Item::Event)
+        }
+        wire::kind::NOTICED => received(&message(bytes)?, clock).map(Item::Received),
+        wire::kind::FORKED..=wire::kind::ENDED => notice(&message(bytes)?).map(Item::Notice),
+        unknown => Err(DecodeError::Kind(unknown)),
     }
 }
 
@@ -177,28 +216,42 @@ fn is_orphan(record: &Record) -> bool {
     record.flags & wire::flag::ORPHAN != 0
 }
 
-/// A type of the wire whose bytes may be anything.
-trait Wire: Copy {}
-impl Wire for Record {}
-impl Wire for Noticed {}
-impl Wire for wire::Notice {}
-
-/// The bytes as such a type, if they are as many as it has.
-fn raw<T: Wire>(bytes: &[u8]) -> Option<T> {
-    if bytes.len() != size_of::<T>() {
-        return None;
-    }
-    // SAFETY: the slice is exactly as long as the type, all of whose fields are integers or arrays
-    // of them, so any bytes are valid; the read does not ask for alignment.
-    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+/// A type of the wire. All of its fields are integers or arrays of them, so any bytes are valid.
+trait Wire: Copy {
+    /// The size that the message itself states.
+    fn stated_size(&self) -> u16;
 }
 
-fn sized(said: u16, length: usize) -> Result<(), DecodeError> {
-    if usize::from(said) == length {
-        Ok(())
-    } else {
-        Err(DecodeError::Size(said))
+impl Wire for Record {
+    fn stated_size(&self) -> u16 {
+        self.size
     }
+}
+
+impl Wire for Noticed {
+    fn stated_size(&self) -> u16 {
+        self.size
+    }
+}
+
+impl Wire for wire::Notice {
+    fn stated_size(&self) -> u16 {
+        self.size
+    }
+}
+
+/// The bytes as such a type, if their number is right and they state the same.
+fn message<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
+    if bytes.len() != size_of::<T>() {
+        return Err(DecodeError::Length(bytes.len()));
+    }
+    // SAFETY: there are exactly as many bytes as the type has, and by `Wire` any bytes are valid for
+    // it. The read does not ask for alignment.
+    let message = unsafe { bytes.as_ptr().cast::<T>().read_unaligned() };
+    if usize::from(message.stated_size()) != size_of::<T>() {
+        return Err(DecodeError::Size(message.stated_size()));
+    }
+    Ok(message)
 }
 
 fn notice(notice: &wire::Notice) -> Result<Notice, DecodeError> {
@@ -217,9 +270,6 @@ fn notice(notice: &wire::Notice) -> Result<Notice, DecodeError> {
 }
 
 fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
-    if noticed.kind != wire::kind::NOTICED {
-        return Err(DecodeError::Kind(noticed.kind));
-    }
     let delay_ns = noticed.time_ns.saturating_sub(noticed.died_ns);
     let kind = Kind::Noticed {
         errno: errno(noticed.err),
@@ -246,7 +296,7 @@ fn received(noticed: &Noticed, clock: &Clock) -> Result<Received, DecodeError> {
     })
 }
 
-/// A task's name, NUL-padded.
+/// The name of a task from its NUL-padded bytes.
 pub fn name(comm: &[u8; COMM_LEN]) -> Arc<str> {
     let name = comm.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into()
@@ -281,7 +331,7 @@ fn kind(record: &Record, state: State, orphan: bool) -> Result<Kind, DecodeError
     }
 }
 
-/// What `tcp_reset` (net/ipv4/tcp_input.c) is about to set.
+/// The errno that `tcp_reset` (net/ipv4/tcp_input.c) sets in this state.
 fn reset_errno(state: State) -> Errno {
     Errno(
         match state {
@@ -314,12 +364,12 @@ pub(crate) fn family(raw: u8) -> Result<Family, DecodeError> {
     }
 }
 
-/// An IPv4 address travels v4-mapped; any other mapped address is printed as IPv4 too.
+/// On the wire an IPv4 address is v4-mapped. So any v4-mapped address becomes IPv4.
 pub(crate) fn address(raw: [u8; 16]) -> IpAddr {
     Ipv6Addr::from(raw).to_canonical()
 }
 
-/// include/net/tcp_states.h.
+/// The states of include/net/tcp_states.h.
 pub(crate) fn state(raw: u8) -> Result<State, DecodeError> {
     Ok(match raw {
         1 => State::Established,

@@ -10,7 +10,7 @@ use std::{
     ops::Deref,
 };
 
-use keepalive_ebpf::layout::Field;
+use keepalive_ebpf::wire::Field;
 use memmap2::{Mmap, MmapMut, MmapOptions};
 
 /// Where the kernel offers its own types.

@@ -8,10 +8,9 @@ use aya::{
     },
 };
 use ipnet::IpNet;
-use keepalive_ebpf::{
-    config::{Config, PORT_WORDS, filter},
-    layout::Field,
-    wire::{self, AF_INET, AF_INET6},
+use keepalive_ebpf::wire::{
+    self, AF_INET, AF_INET6, Config, Field,
+    config::{PORT_WORDS, filter},
 };
 
 use super::{btf::BtfError, error::HostError, layout::KernelTypes};

@@ -68,7 +68,7 @@ impl Attached {
         // Optional: without it a socket that was passed on is found by the scan.
         match plan.entry_with_twin(
             programs,
-            ["passed_fentry", "passed_fentry_twin"],
+            ["passed_fentry", "passed_fentry_guard"],
             "security_file_receive",
         ) {
             Ok(()) => self.hooks.passed = Some("fentry security_file_receive".into()),
@@ -143,7 +143,7 @@ pub(super) fn calls(programs: &mut Programs<'_>, plan: &Plan<'_>) -> Calls {
     let mut calls = Calls::default();
     let release = plan.entry_with_twin(
         programs,
-        ["noticed_release_fentry", "noticed_release_fentry_twin"],
+        ["noticed_release_fentry", "noticed_release_fentry_guard"],
         "release_sock",
     );
     match release {

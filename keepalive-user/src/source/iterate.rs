@@ -6,7 +6,7 @@ use aya::{
     Ebpf,
     programs::{Iter, Program, ProgramError, links::LinkError},
 };
-use keepalive_ebpf::{config::Config, wire::Descriptor};
+use keepalive_ebpf::wire::{Config, Descriptor};
 
 use super::{
     error::HostError,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::settings::Filters;
 
-const PROGRAM: &str = "sockets_iter";
+const PROGRAM: &str = "tcp_iter";
 
 /// The listing follows no socket and sends no event: the least that these maps can hold.
 const NOTHING: Room = Room {

@@ -1,9 +1,6 @@
 //! Which member of which kernel structure each field of the shared [`Layout`] is.
 
-use keepalive_ebpf::{
-    config::Config,
-    layout::{Field, Layout},
-};
+use keepalive_ebpf::wire::{Config, Field, Layout};
 
 use super::btf::{Btf, BtfError, Wanted};
 

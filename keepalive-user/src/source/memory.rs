@@ -8,15 +8,12 @@ use aya::{
     maps::{HashMap, MapData},
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun},
 };
-use keepalive_ebpf::{
-    config::NAMED,
-    wire::{Descriptor, Lineage},
-};
+use keepalive_ebpf::wire::{Descriptor, Lineage, config::WATCHED};
 
 use super::{error::HostError, object, walk};
 
 /// The program that writes to the table of processes for user space.
-pub(super) const WRITER: &str = "named_run";
+pub(super) const WRITER: &str = "watch_pid";
 
 /// Shared with [`super::Source`], which detaches by emptying it.
 pub(super) type SharedEbpf = Rc<RefCell<Option<Ebpf>>>;
@@ -56,7 +53,7 @@ impl Memory {
     pub fn watch(&mut self, pid: u32) -> bool {
         match self.write(pid, true) {
             Some(written) => written,
-            None => self.processes.insert(pid, NAMED, 0).is_ok(),
+            None => self.processes.insert(pid, WATCHED, 0).is_ok(),
         }
     }
 

@@ -47,7 +47,7 @@ pub struct Source {
     ebpf: SharedEbpf,
     memory: Option<Memory>,
     ring: AsyncFd<RingBuf<MapData>>,
-    drops: PerCpuArray<MapData, object::Drops>,
+    drops: PerCpuArray<MapData, object::Losses>,
     /// Only where `--stats` asks for it.
     fill: Option<Fill>,
     ring_bytes: u32,
@@ -211,7 +211,7 @@ impl Source {
     /// The map cannot be read.
     pub fn dropped(&self) -> Result<Dropped, HostError> {
         let cpus = self.drops.get(&0, 0).map_err(|source| HostError::Map {
-            map: "DROPS",
+            map: "LOSSES",
             source,
         })?;
         Ok(cpus
@@ -219,7 +219,7 @@ impl Source {
             .fold(Dropped::default(), |sum, Shared(cpu)| Dropped {
                 lost: sum.lost + cpu.lost(),
                 unheard: sum.unheard + cpu.unheard(),
-                untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
+                untracked: sum.untracked + cpu.untracked(),
             }))
     }
 }

@@ -1,7 +1,7 @@
 //! The compiled kernel half, and its globals and maps.
 
 use aya::{Ebpf, EbpfLoader, Pod, VerifierLogLevel, include_bytes_aligned, maps::Map};
-use keepalive_ebpf::{config::Config, layout::Layout, wire};
+use keepalive_ebpf::wire::{self, Config, Layout};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{error::HostError, layout::KernelTypes};
@@ -14,15 +14,15 @@ static OBJECT: &[u8] = include_bytes_aligned!(env!("KATRACE_EBPF_OBJECT"));
 #[derive(Clone, Copy)]
 pub struct Shared<T>(pub T);
 
-/// Per-CPU drops.
-pub type Drops = Shared<wire::Drops>;
+/// Counters of one CPU.
+pub type Losses = Shared<wire::Losses>;
 
 // SAFETY: `repr(C)` of integers without padding, `Copy`, any bit pattern valid.
 unsafe impl Pod for Shared<Layout> {}
 // SAFETY: as above; its size is asserted where it is defined.
 unsafe impl Pod for Shared<Config> {}
 // SAFETY: as above.
-unsafe impl Pod for Shared<wire::Drops> {}
+unsafe impl Pod for Shared<wire::Losses> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Lineage> {}
 

@@ -32,7 +32,7 @@ impl Opened {
     ) -> Result<Source, HostError> {
         self.attached.reason = reason;
         let ring = object::take::<RingBuf<MapData>>(&mut self.ebpf, "EVENTS")?;
-        let drops = object::take::<PerCpuArray<MapData, object::Drops>>(&mut self.ebpf, "DROPS")?;
+        let drops = object::take::<PerCpuArray<MapData, object::Losses>>(&mut self.ebpf, "LOSSES")?;
         // Where it cannot be had, `--stats` leaves it out.
         let fill = settings.stats.then(|| Fill::of(&ring).ok()).flatten();
         let ring = watch(ring, "watching the ring")?;

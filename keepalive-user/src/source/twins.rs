@@ -15,11 +15,11 @@ use super::{
 };
 
 const TRACEPOINTS: [(&str, &str); 3] = [
-    ("lifetime_set_state_twin", "inet_sock_set_state"),
-    ("process_rename_twin", "task_rename"),
-    ("process_exit_twin", "sched_process_exit"),
+    ("lifetime_set_state_guard", "inet_sock_set_state"),
+    ("process_rename_guard", "task_rename"),
+    ("process_exit_guard", "sched_process_exit"),
 ];
-const TRAMPOLINES: [&str; 2] = ["noticed_release_fentry_twin", "passed_fentry_twin"];
+const TRAMPOLINES: [&str; 2] = ["noticed_release_fentry_guard", "passed_fentry_guard"];
 
 /// Attaches them all; trampolines where their first programs are.
 pub fn attach(ebpf: &mut Ebpf) -> Result<(), HostError> {

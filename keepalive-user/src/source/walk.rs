@@ -7,7 +7,7 @@ use keepalive_ebpf::wire::{DESCRIPTOR_SIZE, Descriptor};
 
 use super::{error::HostError, functions::Functions};
 
-const PROGRAM: &str = "descriptors_iter";
+const PROGRAM: &str = "fd_iter";
 /// Rows are read in pieces of this size.
 const PIECE: usize = 64 << 10;
 /// Inode number of the first pid namespace (`PROC_PID_INIT_INO`).
