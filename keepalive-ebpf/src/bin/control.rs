@@ -1,6 +1,6 @@
-//! How often the kernel runs a program at all, when a keepalive timer expires and when it works off
-//! timers: counted, and nothing else done. The scenarios judge katrace's counts beside it; katrace
-//! itself never loads it.
+//! Counts how often the kernel runs a program at all: when a keepalive timer expires, and when the
+//! softirq of timers begins. It does nothing else. The scenarios compare katrace's counts with these.
+//! katrace itself never loads it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -16,11 +16,11 @@ mod programs {
     #[map]
     static FUNCTION: Array<u64> = Array::with_max_entries(1, 0);
 
-    /// Its expiries, by CPU.
+    /// Expiries of keepalive timers, by CPU.
     #[map]
     static EXPIRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-    /// Timer softirqs, by CPU.
+    /// Softirqs of timers, by CPU.
     #[map]
     static SOFTIRQS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
@@ -66,13 +66,13 @@ mod programs {
         0
     }
 
-    /// Nothing here panics; the language asks for it all the same.
+    /// Nothing here panics, but the language asks for a handler.
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo) -> ! {
         loop {}
     }
 }
 
-/// Built for the host only so that the workspace builds as one; it does nothing there.
+/// The workspace is built for the host as a whole. There this program does nothing.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -31,7 +31,7 @@ use crate::{
     emit,
     kernel::{
         Sock, TrustedSock,
-        memory::{config, read, word},
+        memory::{config, word},
         state,
     },
     state::{last_users, socket_state},
@@ -94,7 +94,7 @@ pub fn getsockopt_fentry(ctx: FEntryContext) -> u32 {
     }
     let mut sock = Sock(word(ctx.as_ptr(), 0));
     if config!(getsockopt_of_socket) != 0 {
-        sock = Sock(read!(sock.0, socket_sk));
+        sock = Sock::of_socket(sock.0);
     }
     let err = sock.err();
     if err != 0 {

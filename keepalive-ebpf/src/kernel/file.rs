@@ -16,10 +16,16 @@ impl Sock {
         if read!(read!(file, file_inode), inode_mode) & S_IFMT != S_IFSOCK {
             return None;
         }
-        match read!(read!(file, file_private_data), socket_sk) {
-            0 => None,
-            sock => Some(Self(sock)),
+        match Self::of_socket(read!(file, file_private_data)) {
+            Self(0) => None,
+            sock => Some(sock),
         }
+    }
+
+    /// The socket of a `struct socket`.
+    #[inline(always)]
+    pub fn of_socket(socket: u64) -> Self {
+        Self(read!(socket, socket_sk))
     }
 
     /// References to its file, 0 when no file refers to the socket.

@@ -1,8 +1,10 @@
-use keepalive_ebpf::wire::{NOTICE_SIZE, NOTICED_SIZE, RECORD_SIZE};
+use std::net::{IpAddr, Ipv6Addr};
+
+use keepalive_ebpf::wire::{NOTICE_SIZE, NOTICED_SIZE, RECORD_SIZE, STACK_DEPTH};
 use proptest::prelude::*;
 
-use super::*;
-use crate::event::Cause;
+use super::{message::Wire, *};
+use crate::event::{Cause, Time};
 
 const CLOCK: Clock = Clock::with_offset(1_000_000_000);
 const HZ: u32 = 250;
