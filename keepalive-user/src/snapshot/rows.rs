@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use keepalive_ebpf::row::ROW_SIZE;
+use keepalive_ebpf::wire::ROW_SIZE;
 
 use super::raw_socket::{Key, RawSocket};
 use crate::source::HostError;

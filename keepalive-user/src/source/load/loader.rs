@@ -12,7 +12,7 @@
 use std::{fs, io};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use keepalive_ebpf::{config::Config, layout::Layout};
+use keepalive_ebpf::wire::{Config, Layout};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::object::{OBJECT, Shared};
