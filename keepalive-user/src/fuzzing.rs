@@ -10,6 +10,8 @@ use crate::{
     source::kernel_info::{btf::BtfError, layout::KernelTypes},
 };
 
+pub use crate::cli::every_value::EveryValue;
+
 /// Lengths of the records that the kernel half sends, in bytes. Bytes 2 and 3 of each repeat its length.
 pub const RECORD_SIZES: [usize; 3] = [wire::RECORD_SIZE, wire::NOTICED_SIZE, wire::NOTICE_SIZE];
 

@@ -7,6 +7,7 @@
 mod args;
 mod audit;
 mod error;
+pub(crate) mod every_value;
 mod host;
 mod parse;
 mod validate;

@@ -208,8 +208,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn check_format() -> Result<()> {
-    let mut fmt = workspace::cargo("fmt");
-    proc::run(fmt.args(["--all", "--check"]), "checking the format")
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut fmt = workspace::cargo("fmt");
+        fmt.args(["--all", "--check", "--manifest-path", manifest]);
+        proc::run(&mut fmt, &format!("checking the format of {manifest}"))?;
+    }
+    Ok(())
 }
 
 fn lint(toolchain: &Toolchain, object: &std::path::Path) -> Result<()> {
