@@ -35,7 +35,7 @@ pub use self::{
 };
 
 use self::{
-    attach::{reentrancy_guards, table::Hook},
+    attach::{hook::Hook, reentrancy_guards},
     read::{cost, losses::Losses, ring::Ring},
 };
 use crate::settings::TraceSettings;
@@ -142,7 +142,7 @@ mod tests {
     use aya_obj::{Object, ProgramSection};
 
     use super::{
-        attach::table::{HOOKS, Point},
+        attach::{hook::Point, table::HOOKS},
         load::object::OBJECT,
         read::{fd_iter, process_tables, tcp_iter},
     };
