@@ -29,6 +29,7 @@ pub use self::{
     attach::attached::Attached,
     error::HostError,
     kernel_info::{kallsyms::names_of, preflight},
+    load::loader::prepare as prepare_loader,
     read::{
         losses::Dropped, process_tables::ProcessTables, ring::Drained, tcp_iter::SocketIterator,
     },
