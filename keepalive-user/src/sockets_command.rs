@@ -19,6 +19,7 @@ use crate::{
     settings::{Format, SocketsSettings},
     sinks::{RowSink, Screen},
     snapshot::{Reader, Row, Visitor, sort},
+    source,
     stop::Stop,
 };
 
@@ -33,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// No socket can be read, or stdout cannot be written.
 pub fn run(settings: SocketsSettings) -> Result<(), Error> {
+    // Before the lister's thread.
+    source::prepare_loader()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

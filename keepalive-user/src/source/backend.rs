@@ -10,7 +10,7 @@ use aya::{
 use keepalive_ebpf::wire::config::{Config, TRACKED_SOCKETS};
 
 use super::{
-    attach::{Plan, attached::Attached, order, reentrancy_guards, table::Hook},
+    attach::{Plan, attached::Attached, hook::Hook, order, reentrancy_guards},
     error::HostError,
     kernel_info::{functions::Functions, kallsyms::Search, layout::KernelTypes, preflight},
     load::{

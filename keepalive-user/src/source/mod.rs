@@ -29,13 +29,14 @@ pub use self::{
     attach::attached::Attached,
     error::HostError,
     kernel_info::{kallsyms::names_of, preflight},
+    load::loader::prepare as prepare_loader,
     read::{
         losses::Dropped, process_tables::ProcessTables, ring::Drained, tcp_iter::SocketIterator,
     },
 };
 
 use self::{
-    attach::{reentrancy_guards, table::Hook},
+    attach::{hook::Hook, reentrancy_guards},
     read::{cost, losses::Losses, ring::Ring},
 };
 use crate::settings::TraceSettings;
@@ -142,7 +143,7 @@ mod tests {
     use aya_obj::{Object, ProgramSection};
 
     use super::{
-        attach::table::{HOOKS, Point},
+        attach::{hook::Point, table::HOOKS},
         load::object::OBJECT,
         read::{fd_iter, process_tables, tcp_iter},
     };

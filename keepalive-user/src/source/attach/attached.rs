@@ -2,8 +2,9 @@
 
 use super::{
     Plan,
+    hook::{Call, Hook, Need, Point, Purpose, Shown},
     programs::{Outcome, present},
-    table::{Call, HOOKS, Hook, Need, Point, Purpose, Shown},
+    table::HOOKS,
 };
 use crate::{
     event::{Attach, Hooks},

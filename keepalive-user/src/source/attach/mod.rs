@@ -1,7 +1,9 @@
-//! From a loaded object to attached hooks. [`table`] declares the hooks, [`order`] says when each is
-//! attached and why, [`programs`] does it, [`attached`] says what came of it.
+//! From a loaded object to attached hooks. [`table`] declares the hooks, [`hook`] says what a row may
+//! hold, [`order`] says when each is attached and why, [`programs`] does it, [`attached`] says what came
+//! of it.
 
 pub mod attached;
+pub mod hook;
 pub mod order;
 pub mod programs;
 pub mod reentrancy_guards;

@@ -6,8 +6,8 @@ use aya::Ebpf;
 
 use super::{
     Plan,
+    hook::Turn,
     programs::{Outcome, Programs},
-    table::Turn,
 };
 use crate::source::error::HostError;
 

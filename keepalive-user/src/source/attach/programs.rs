@@ -9,7 +9,8 @@ use aya::{
 
 use super::{
     Plan,
-    table::{Condition, HOOKS, Hook, Need, Point, Turn},
+    hook::{Condition, Hook, Need, Point, Turn},
+    table::HOOKS,
 };
 use crate::source::{error::HostError, kernel_info::layout::KernelTypes};
 

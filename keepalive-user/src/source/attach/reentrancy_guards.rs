@@ -8,8 +8,8 @@
 use aya::{Ebpf, programs::RawTracePoint};
 
 use super::{
+    hook::{Hook, Point},
     programs::{Outcome, Programs},
-    table::{Hook, Point},
 };
 use crate::source::error::HostError;
 

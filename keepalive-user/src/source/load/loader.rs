@@ -7,9 +7,13 @@
 //!
 //! That limit counts for the whole process, so it is lowered only while this is the only thread.
 //! Then nobody else can fail to open a file meanwhile, and nobody else can start a thread. Where
-//! other threads run already, aya parses the BTF, which takes longer but is right.
+//! other threads run already, aya parses the BTF, which takes longer but is right. A command that
+//! loads on another thread than the first calls [`prepare`] before it starts that thread.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    sync::{Mutex, PoisonError},
+};
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use keepalive_ebpf::wire::{Config, Layout};
@@ -49,17 +53,40 @@ impl Globals {
     }
 }
 
+/// Made by [`prepare`], for the next [`Loader::new`].
+static PREPARED: Mutex<Option<EbpfLoader<'static>>> = Mutex::new(None);
+
+/// Makes a loader ahead, while the process has a single thread.
+///
+/// # Errors
+///
+/// RLIMIT_NOFILE cannot be lowered or restored.
+pub fn prepare() -> Result<(), HostError> {
+    let loader = without_opening_files(EbpfLoader::new)?;
+    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    *prepared = Some(loader);
+    Ok(())
+}
+
 /// Loads the kernel half, as often as backends are tried.
 pub struct Loader<'a>(EbpfLoader<'a>);
 
 impl Loader<'_> {
-    /// Makes a loader. It is fast only while the process has a single thread: call it first.
+    /// Takes the loader that was prepared, or makes one. Making one is fast only while the process has
+    /// a single thread: call it first.
     ///
     /// # Errors
     ///
     /// RLIMIT_NOFILE cannot be lowered or restored.
     pub fn new() -> Result<Self, HostError> {
-        without_opening_files(EbpfLoader::new).map(Self)
+        let prepared = PREPARED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match prepared {
+            Some(loader) => Ok(Self(loader)),
+            None => without_opening_files(EbpfLoader::new).map(Self),
+        }
     }
 }
 
@@ -116,6 +143,7 @@ mod tests {
 
     use super::*;
 
+    /// Opened by the tests.
     const OPENED: &str = "/proc/self/stat";
 
     #[test]

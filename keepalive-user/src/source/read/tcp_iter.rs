@@ -37,7 +37,8 @@ impl SocketIterator {
     /// Asks this kernel what it allows, and loads. The iterator applies the filters, except those by
     /// process and by name.
     ///
-    /// It is faster before other threads are started; see [`Loader`].
+    /// On another thread than the first, it is faster after
+    /// [`prepare_loader`](crate::source::prepare_loader).
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ mod bytes;
 mod format;
 mod members;
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 pub use self::{
     bytes::Bytes,
@@ -92,58 +92,15 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
     ///
     /// The bytes are not BTF, are cut short, or have a kind of type that katrace does not know.
     pub fn parse(data: D, wanted: &[Wanted]) -> Result<Self, BtfError> {
-        // Only slices and local variables: this loop takes a fifth of the time to the first record.
         let bytes: &[u8] = &data;
-        let cut = || BtfError::Malformed("cut short");
-        let word = |at: usize| u32_at(bytes, at).ok_or_else(cut);
-        if bytes.get(..2) != Some(MAGIC.to_ne_bytes().as_slice()) {
-            return Err(BtfError::Malformed("no magic number"));
-        }
-        let header = word(4)? as usize;
-        let start = header + word(8)? as usize;
-        let end = start + word(12)? as usize;
-        let strings = header + word(16)? as usize;
-        if end > bytes.len() || strings > bytes.len() {
-            return Err(cut());
-        }
-
-        let mut found: Vec<(Wanted, u32)> = wanted.iter().map(|wanted| (*wanted, 0)).collect();
-        let mut beginnings = [false; BEGINNINGS];
-        for wanted in wanted {
-            beginnings[beginning(wanted.beginning())] = true;
-        }
-        // More than needed: a type takes some thirty bytes on average.
-        let mut types = Vec::with_capacity((end - start) / 16);
-        types.push(0);
-        let mut at = start;
-        while at < end {
-            let head = bytes[at..].first_chunk::<TYPE_LEN>().ok_or_else(cut)?;
-            let [n0, n1, n2, n3, i0, i1, i2, i3, ..] = *head;
-            let info = Info::of(u32::from_ne_bytes([i0, i1, i2, i3]));
-            if matches!(info.kind, kind::STRUCT | kind::ENUM | kind::FUNC) {
-                let name = strings + u32::from_ne_bytes([n0, n1, n2, n3]) as usize;
-                // The first four bytes rule out nearly all of some hundred thousand names.
-                if let Some(four) = bytes.get(name..).and_then(|name| name.first_chunk())
-                    && beginnings[beginning(*four)]
-                {
-                    for (wanted, id) in &mut found {
-                        if *id == 0
-                            && wanted.kind() == info.kind
-                            && is_name(bytes, name, wanted.name().as_bytes())
-                        {
-                            *id = types.len() as u32;
-                        }
-                    }
-                }
-            }
-            types.push(at as u32);
-            at += TYPE_LEN + info.tail().ok_or(BtfError::Malformed("an unknown kind"))?;
-        }
+        let sections = Sections::of(bytes)?;
+        let mut names = Names::of(wanted);
+        let types = types(bytes, &sections, &mut names)?;
         Ok(Self {
-            data,
-            strings,
+            strings: sections.strings,
             types,
-            wanted: found,
+            wanted: names.found,
+            data,
         })
     }
 
@@ -205,6 +162,97 @@ impl<D: Deref<Target = [u8]>> Btf<D> {
         u32_at(&self.data, at)
             .is_some_and(|offset| is_name(&self.data, self.strings + offset as usize, name))
     }
+}
+
+/// Where the sections are.
+struct Sections {
+    types: Range<usize>,
+    strings: usize,
+}
+
+impl Sections {
+    /// From the header, `struct btf_header`.
+    fn of(bytes: &[u8]) -> Result<Self, BtfError> {
+        if bytes.get(..2) != Some(MAGIC.to_ne_bytes().as_slice()) {
+            return Err(BtfError::Malformed("no magic number"));
+        }
+        let word = |at| u32_at(bytes, at).map(|word| word as usize).ok_or_else(cut);
+        let header = word(4)?;
+        let start = header + word(8)?;
+        let types = start..start + word(12)?;
+        let strings = header + word(16)?;
+        if types.end > bytes.len() || strings > bytes.len() {
+            return Err(cut());
+        }
+        Ok(Self { types, strings })
+    }
+}
+
+const fn cut() -> BtfError {
+    BtfError::Malformed("cut short")
+}
+
+/// The names that are looked for.
+struct Names {
+    /// With the ids found so far; 0 = not found.
+    found: Vec<(Wanted, u32)>,
+    /// By the hash of a name's first four bytes: whether one that is looked for has it.
+    beginnings: [bool; BEGINNINGS],
+}
+
+impl Names {
+    fn of(wanted: &[Wanted]) -> Self {
+        let mut beginnings = [false; BEGINNINGS];
+        for wanted in wanted {
+            beginnings[beginning(wanted.beginning())] = true;
+        }
+        Self {
+            found: wanted.iter().map(|wanted| (*wanted, 0)).collect(),
+            beginnings,
+        }
+    }
+
+    /// Notes the type `id` if its name, at `start`, is looked for.
+    #[inline]
+    fn note(&mut self, bytes: &[u8], start: usize, kind: u32, id: usize) {
+        // The first four bytes rule out nearly all of some hundred thousand names.
+        let may_be_wanted = bytes
+            .get(start..)
+            .and_then(|name| name.first_chunk())
+            .is_some_and(|four| self.beginnings[beginning(*four)]);
+        if !may_be_wanted {
+            return;
+        }
+        for (wanted, found) in &mut self.found {
+            if *found == 0
+                && wanted.kind() == kind
+                && is_name(bytes, start, wanted.name().as_bytes())
+            {
+                *found = id as u32;
+            }
+        }
+    }
+}
+
+/// The position of each type by its id. This loop takes a fifth of the time to the first record.
+fn types(bytes: &[u8], sections: &Sections, names: &mut Names) -> Result<Vec<u32>, BtfError> {
+    let Range { start, end } = sections.types;
+    // More than needed: a type takes some thirty bytes on average.
+    let mut types = Vec::with_capacity((end - start) / 16);
+    types.push(0);
+    let mut at = start;
+    while at < end {
+        let head = bytes[at..].first_chunk::<TYPE_LEN>().ok_or_else(cut)?;
+        let [n0, n1, n2, n3, i0, i1, i2, i3, ..] = *head;
+        let info = Info::of(u32::from_ne_bytes([i0, i1, i2, i3]));
+        if matches!(info.kind, kind::STRUCT | kind::ENUM | kind::FUNC) {
+            let name = sections.strings + u32::from_ne_bytes([n0, n1, n2, n3]) as usize;
+            names.note(bytes, name, info.kind, types.len());
+        }
+        types.push(at as u32);
+        at += TYPE_LEN + info.tail().ok_or(BtfError::Malformed("an unknown kind"))?;
+    }
+    Ok(types)
 }
 
 #[cfg(test)]
