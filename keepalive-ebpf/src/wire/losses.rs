@@ -36,3 +36,18 @@ const _: () = assert!(
     (kind::ENDED as usize) < Losses::SLOTS,
     "every kind has a counter"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_in_exactly_one_sum() {
+        let mut losses = Losses::default();
+        for (count, bit) in losses.0.iter_mut().zip(0..) {
+            *count = 1 << bit;
+        }
+        let sums = [losses.untracked(), losses.lost(), losses.unheard()];
+        assert_eq!(sums, [0b1, 0b111_1110, 0xffff & !0b111_1111]);
+    }
+}
