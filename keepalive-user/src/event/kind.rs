@@ -7,7 +7,7 @@
 use anstyle::AnsiColor;
 use keepalive_ebpf::wire;
 
-use super::Process;
+use super::owner::Process;
 
 /// What differs between kinds of event, apart from the fields that they carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
