@@ -196,8 +196,10 @@ pub enum Answer {
     Errno {
         errno: i32,
     },
-    /// The call that was slept in has come back.
-    Woken(Woken),
+    /// The call that was slept in has come back, with this errno; 0 for none.
+    Woken {
+        errno: i32,
+    },
     Forked {
         pid: u32,
     },
@@ -208,15 +210,6 @@ pub enum Answer {
     Failed {
         why: String,
     },
-}
-
-/// How a sleep ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Woken {
-    /// What the call returned; 0 for none.
-    pub errno: i32,
-    /// From the report of poll or epoll to the return of the call; `None` where neither was asked.
-    pub after_ms: Option<f64>,
 }
 
 /// One socket as its owner sees it.

@@ -69,6 +69,9 @@ pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
             total.fail(format!("{error:#}"));
         }
     }
+    for retry in &total.retries {
+        println!("run again | {retry}");
+    }
     for failure in &total.failures {
         println!("FAILED | {failure}");
     }

@@ -96,7 +96,9 @@ impl Sockets {
             }
             Order::Sleep { fd, how } => {
                 say(&Answer::Done)?;
-                Answer::Woken(wait::sleep_in(self.find(fd)?, how)?)
+                Answer::Woken {
+                    errno: wait::sleep_in(self.find(fd)?, how)?,
+                }
             }
             Order::Close { fd } => {
                 let at = self.position(fd)?;
