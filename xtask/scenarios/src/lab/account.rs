@@ -12,7 +12,7 @@ use super::{Control, Counters, Netns};
 /// Where the counts of one network namespace stand.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
-    kernel: Counters,
+    pub kernel: Counters,
     visible: Option<Counters>,
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -98,15 +98,7 @@ impl Katrace {
             control: self.control.clone(),
             child,
             heard,
-            stdout: Some(std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines() {
-                    let line = line?;
-                    let record = serde_json::from_str(&line)
-                        .with_context(|| format!("not a JSON record: {line}"))?;
-                    locked(&hearing).add(record);
-                }
-                Ok(())
-            })),
+            stdout: Some(std::thread::spawn(move || hear(stdout, &hearing))),
             stderr: Some(read_all(stderr)),
             ready_after: Duration::ZERO,
         };
@@ -142,6 +134,17 @@ impl Katrace {
         );
         Ok(Start::Ready(tracer))
     }
+}
+
+/// Reads records until katrace closes its stdout.
+fn hear(stdout: ChildStdout, heard: &Mutex<Heard>) -> Result<()> {
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        let record =
+            serde_json::from_str(&line).with_context(|| format!("not a JSON record: {line}"))?;
+        locked(heard).add(record);
+    }
+    Ok(())
 }
 
 impl Heard {

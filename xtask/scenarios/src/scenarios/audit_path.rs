@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{audit::Bench, check::field};
+use super::{audit_bench::Bench, check::field};
 use crate::{
     lab::{Actor, Sock},
     protocol::Keepalive,
@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
 }
 
 /// The namespace's own connection tracking is asked, and said to be missing where there is none.
-pub(super) fn tracked(bench: &Bench) -> Result<()> {
+pub fn tracked(bench: &Bench) -> Result<()> {
     const TIMEOUT: &str = "netfilter/nf_conntrack_tcp_timeout_established";
     let case = Case::new(bench, "conntrack")?;
     let path = std::path::Path::new("/proc/sys/net").join(TIMEOUT);
@@ -88,7 +88,7 @@ pub(super) fn tracked(bench: &Bench) -> Result<()> {
 }
 
 /// The same for IPVS.
-pub(super) fn balanced(bench: &Bench) -> Result<()> {
+pub fn balanced(bench: &Bench) -> Result<()> {
     let case = Case::new(bench, "ipvs")?;
     let set = |seconds: u32| bench.pair.ours.within(|| Ok(set_ipvs_timeout(seconds)));
     match set(60)? {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc, thread::sleep, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use nix::sys::signal::Signal;
 
 use crate::lab::{
@@ -29,10 +29,10 @@ pub fn counts_are_exact(katrace: &Katrace, crowd: &mut Crowd) -> Result<()> {
     let due = counts(&control, crowd)?.since(base);
     let shown = stopped.count("probe");
     let summary = stopped.summary()?;
-    let hidden = due.judge(probes(shown)).with_context(|| {
+    let hidden = due.judge(probes(shown)).map_err(|error| {
         let drops = backlog_drops().map_or(0, |now| now - drops);
-        format!(
-            "{skipped} runs of its programs skipped by the kernel\n\
+        anyhow!(
+            "{error:#}\n{skipped} runs of its programs skipped by the kernel\n\
              {drops} packets dropped by a full backlog\n{summary}"
         )
     })?;
@@ -83,7 +83,7 @@ pub fn losses_are_counted(katrace: &Katrace, crowd: &mut Crowd) -> Result<()> {
     ensure!(shown > 0, "nothing shown after the reader came back");
     let summary = stopped.summary()?;
     due.judge(probes(shown + lost))
-        .with_context(|| format!("{lost} of these were lost\n{summary}"))?;
+        .map_err(|error| anyhow!("{error:#}; katrace's include {lost} lost\n{summary}"))?;
     ensure!(
         summary["lost"] == lost,
         "lines add up to {lost} lost, the summary says {summary}"

@@ -1,6 +1,7 @@
 //! The list of what katrace must show. One list for this host and for every guest.
 
 mod audit;
+mod audit_bench;
 mod audit_path;
 mod bad_input;
 mod causes;
@@ -18,6 +19,7 @@ mod quiet;
 mod real_programs;
 mod settings;
 mod sockets;
+mod sockets_agree;
 
 use std::path::Path;
 
@@ -319,7 +321,7 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario(
         "sockets-agree",
-        Kind::OncePerKernel(sockets::readers_agree),
+        Kind::OncePerKernel(sockets_agree::readers_agree),
         "both readers list the same of 2,000 sockets while others come and go",
     ),
     scenario(
