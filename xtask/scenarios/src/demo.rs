@@ -229,7 +229,7 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! What the laboratory tells an actor to do and what it hears back, one JSON object a line.
+//! Orders to an actor and its answers, one JSON object on each line.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -152,7 +152,7 @@ pub enum Order {
     },
 }
 
-/// How a process is to hear of the end of its connection.
+/// The call in which a process learns that its connection has ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
@@ -176,7 +176,7 @@ pub enum Wait {
     },
 }
 
-/// What a new process is to have for itself.
+/// What a new process does not share with its parent.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Birth {
     /// This pid, by `set_tid` of clone3.

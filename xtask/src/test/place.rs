@@ -54,7 +54,7 @@ impl Place {
         tally
     }
 
-    /// Did the scenarios run to their end, and with every backend?
+    /// Fails unless the scenarios ran to their end, with every backend.
     fn verify(self, code: u8, options: &Options, tally: &Tally) -> Result<()> {
         if tally.total() == 0 {
             bail!("no scenario ran; the command ended with {code}");

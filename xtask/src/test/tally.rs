@@ -83,7 +83,7 @@ pub struct Tally {
     pub failed: u32,
     pub skipped: u32,
     pub backends: BTreeSet<String>,
-    /// What failed, a line each: who reads the end of a long log must not have to search it.
+    /// What failed, one line each. They are printed again at the end, where a reader of a long log looks first.
     pub failures: Vec<String>,
     /// Scenarios that were run again, one line for each run that did not count.
     pub retries: Vec<String>,

@@ -1,4 +1,4 @@
-//! A process that owns sockets, as the laboratory holds it: orders in, answers out.
+//! The laboratory's side of a process that owns sockets: it sends orders and receives answers.
 
 use std::{
     io::{BufRead, BufReader, Read, Write, pipe},
@@ -111,7 +111,7 @@ impl Actor {
         &self.name
     }
 
-    /// This program anew in the same process.
+    /// Executes this program again in the same process.
     pub fn exec(&mut self, name: &str) -> Result<()> {
         self.done(&Order::Exec {
             name: name.to_owned(),

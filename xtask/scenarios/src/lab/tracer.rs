@@ -32,13 +32,13 @@ pub struct Katrace {
     pub control: Option<Arc<Control>>,
 }
 
-/// What came of a start: a tracer, or the sentence with which this host refuses.
+/// The result of a start: a tracer, or the reason why this host refuses.
 pub enum Start {
     Ready(Tracer),
     Refused(String),
 }
 
-/// Shared between the thread that reads and those that wait; never changed once read.
+/// The thread that reads and those that wait share it; nothing changes it.
 pub type Record = Arc<Value>;
 
 pub struct Tracer {
@@ -249,7 +249,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

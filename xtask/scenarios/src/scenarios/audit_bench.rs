@@ -48,7 +48,7 @@ impl<'a> Bench<'a> {
         self.katrace.audit(&self.pair.ours, args)
     }
 
-    /// Waits for a rule's finding on a socket.
+    /// Waits until the rule has a finding on this socket.
     pub fn until(&self, rule: &str, sock: &Sock) -> Result<Value> {
         let mut all = Vec::new();
         let mut found = None;

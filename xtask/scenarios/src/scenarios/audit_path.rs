@@ -1,4 +1,4 @@
-//! What forgets idle connections within the host itself, asked for its own timeout.
+//! Parts of the host that forget idle connections: katrace asks them for their timeouts.
 
 use std::{
     io,
@@ -51,7 +51,7 @@ impl<'a> Case<'a> {
         ))
     }
 
-    /// Where there is nothing to ask, that is said and nothing found.
+    /// Where there is nothing to ask, stderr says so, and there is no finding.
     fn is_absent(&self, sentence: &str) -> Result<()> {
         let (found, stderr) = self.exceeds()?;
         ensure!(found.is_none(), "{found:?}");
@@ -59,7 +59,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// A timeout of 60 s is what is found and mended; one of 61 s is none of the audit's business.
+    /// A timeout of 60 s gives a finding with a fix; one of 61 s gives none.
     fn follows(&self, set: impl Fn(u32) -> Result<()>) -> Result<()> {
         set(60)?;
         let (found, stderr) = self.exceeds()?;

@@ -1,4 +1,4 @@
-//! Deaths that are not for want of an answer to a probe, or that something else decides.
+//! Connections that end for another reason than unanswered probes, or after another limit.
 
 use std::net::SocketAddr;
 

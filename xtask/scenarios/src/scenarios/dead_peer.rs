@@ -1,4 +1,4 @@
-//! The main job: the peer is gone, the probes stay unanswered, the connection times out.
+//! The main case: the peer is gone, the probes stay unanswered, and the connection times out.
 
 use std::{io::Write, net::SocketAddr};
 
@@ -43,7 +43,7 @@ pub fn opened_before() -> Result<Act> {
         .map(|_| pair::accept(&listener))
         .collect::<Result<Vec<_>>>()?;
     Ok(Box::new(move |tracer| {
-        // Heard from just now, no socket is about to probe while the scene takes its bearings.
+        // The peer was heard just now, so no socket probes while the scene reads its first counts.
         peers.iter_mut().try_for_each(|peer| peer.write_all(b"."))?;
         clients.read()?;
         let story = on(pair, move |scene| {
@@ -72,7 +72,7 @@ pub fn accepted() -> Result<Act> {
     }))
 }
 
-/// One process for each way of spending the time.
+/// One process for each way to wait.
 struct Clients {
     of: Vec<(Actor, Sock, Option<Wait>)>,
 }

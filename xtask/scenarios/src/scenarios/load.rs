@@ -142,7 +142,7 @@ fn settle_and_stop(tracer: Tracer) -> Result<Stopped> {
     tracer.stop()
 }
 
-/// Packets that the machine's receive queues had no room for, the second column of each CPU.
+/// Packets that the receive queues of all CPUs had no room for: the second column of each line.
 fn backlog_drops() -> Result<u64> {
     let table = fs::read_to_string("/proc/net/softnet_stat")?;
     let mut columns = table

@@ -29,7 +29,7 @@ use crate::lab::{
 /// Room for every probe, so that the machine's speed decides nothing.
 const RING: &str = "67108864";
 
-/// What is looked at of a line; the rest of a hundred thousand lines is not even kept.
+/// The fields of a line that are compared; the rest is not kept, because there are a hundred thousand lines.
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,

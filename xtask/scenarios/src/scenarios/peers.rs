@@ -1,4 +1,4 @@
-//! Peers that answer after all: with an ACK, late, or with a RST.
+//! Peers that answer: with an ACK at once, with an ACK after lost probes, or with a RST.
 
 use std::net::SocketAddr;
 

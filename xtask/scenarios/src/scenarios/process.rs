@@ -1,4 +1,4 @@
-//! katrace as a program among others: how it starts, how it ends.
+//! How katrace starts and how it ends.
 
 use std::{
     io::{BufRead, BufReader},
@@ -36,7 +36,7 @@ pub fn start_and_stop(katrace: &Katrace) -> Result<()> {
     Ok(())
 }
 
-/// The log of the kernel half is compiled in, and the verifier only meets it here.
+/// The log of the kernel half is loaded only with `-v`, so the verifier checks it only here.
 pub fn verbose(katrace: &Katrace) -> Result<()> {
     let tracer = katrace.start(["-v", "-e", "all"])?.ready()?;
     tracer.stop()?.summary()?;
