@@ -1,4 +1,4 @@
-//! Child processes: none outlives this one, and every failure says what was being done.
+//! Child processes. None outlives this process, and each error names the operation that failed.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -69,7 +69,7 @@ fn tail(output: &Output) -> String {
         .collect()
 }
 
-/// Is there a program of this name on `PATH`?
+/// Whether there is a program of this name on `PATH`.
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())

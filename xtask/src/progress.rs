@@ -1,4 +1,4 @@
-//! A line for each step long enough to be wondered about.
+//! One line of progress for each step that takes long.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;

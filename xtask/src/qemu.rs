@@ -69,7 +69,7 @@ impl Qemu {
     }
 }
 
-/// May this process use the processor's own virtualisation?
+/// Whether this process may use hardware virtualisation.
 ///
 /// The device alone does not tell: paravirtual hosts offer it too, and a stock guest hangs there.
 pub fn kvm_usable() -> bool {

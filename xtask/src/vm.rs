@@ -1,4 +1,4 @@
-//! One guest: boots a kernel with katrace in it, shows what its command prints, tells how it ended.
+//! One guest: boots a kernel with katrace in it, shows the output of its command and how it ended.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -27,7 +27,7 @@ const KERNEL_COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=1 panic=-1 mitig
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub cpus: u32,
-    /// As QEMU reads it: `2G`.
+    /// In QEMU's notation: `2G`.
     pub memory: String,
     pub timeout: Duration,
 }

@@ -1,6 +1,13 @@
-//! Counts how often the kernel runs a program at all: when a keepalive timer expires, and when the
-//! softirq of timers begins. It does nothing else. The scenarios compare katrace's counts with these.
-//! katrace itself never loads it.
+//! The control of the scenarios: what any program on these tracepoints could have seen.
+//!
+//! On some kernels there are softirqs in which no BPF program runs at all. What happens in them is hidden from every
+//! tool, so the scenarios cannot hold katrace to it. These programs run beside katrace and count, for each network
+//! namespace, the probes and the deaths that were visible. They are simpler than katrace's programs and share no code
+//! with them. katrace never loads this object.
+//!
+//! - A probe: `timer_expire_entry` and `timer_expire_exit` of `tcp_keepalive_timer`, between which a segment left and
+//!   the socket did not die. Processes do not write to the scenarios' sockets at that moment.
+//! - A death: `inet_sock_set_state` to CLOSE with `sk_err` = `ETIMEDOUT`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -8,29 +15,70 @@ mod programs {
     use aya_ebpf::{
         helpers::bpf_probe_read_kernel,
         macros::{map, raw_tracepoint},
-        maps::{Array, PerCpuArray},
+        maps::{Array, PerCpuArray, PerCpuHashMap},
         programs::RawTracePointContext,
     };
 
-    /// Address of `tcp_keepalive_timer`; 0 until it is known.
+    /// Address of `tcp_keepalive_timer`; 0 until the loader has set it.
     #[map]
     static FUNCTION: Array<u64> = Array::with_max_entries(1, 0);
 
-    /// Expiries of keepalive timers, by CPU.
+    /// Offsets of kernel structure members, in the order of [`place`]. The loader takes them from BTF.
     #[map]
-    static EXPIRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+    static PLACES: Array<u64> = Array::with_max_entries(place::COUNT, 0);
 
-    /// Softirqs of timers, by CPU.
+    /// Indices into [`PLACES`]; the loader has the same order.
+    mod place {
+        /// From a `struct timer_list` to its function.
+        pub const TIMER_FUNCTION: u32 = 0;
+        /// From a `struct sock` to its keepalive timer.
+        pub const KEEPALIVE_TIMER: u32 = 1;
+        /// From a `struct sock` to its `struct net *`.
+        pub const SOCK_NET: u32 = 2;
+        /// From a `struct sock` to `sk_err`, an `int`.
+        pub const SOCK_ERR: u32 = 3;
+        /// From a `struct tcp_sock` to `segs_out`, a `u32`.
+        pub const SEGS_OUT: u32 = 4;
+        /// From a `struct net` to the inode number of the namespace, an `unsigned int`.
+        pub const NET_INUM: u32 = 5;
+        pub const COUNT: u32 = 6;
+    }
+
+    /// What was visible in one network namespace.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Seen {
+        probes: u64,
+        deaths: u64,
+    }
+
+    /// By the inode number of the namespace, for each CPU.
+    #[map]
+    static SEEN: PerCpuHashMap<u32, Seen> = PerCpuHashMap::with_max_entries(16_384, 0);
+
+    /// Timer softirqs, by CPU.
     #[map]
     static SOFTIRQS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+    /// The expiry that this CPU is in. Timers run in softirq and do not nest.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Expiry {
+        /// 0 between expiries.
+        timer: u64,
+        sock: u64,
+        segs_out: u32,
+        netns: u32,
+    }
+
+    #[map]
+    static EXPIRY: PerCpuArray<Expiry> = PerCpuArray::with_max_entries(1, 0);
+
     /// `TIMER_SOFTIRQ` of include/linux/interrupt.h, in the order of /proc/softirqs.
     const TIMER_SOFTIRQ: u32 = 1;
-
-    /// Bytes from the start of `struct timer_list` to its `function`, from the running kernel's BTF. Set
-    /// before load, read-only after.
-    #[unsafe(no_mangle)]
-    pub static FUNCTION_OFFSET: u64 = 0;
+    /// `TCP_CLOSE` of include/net/tcp_states.h.
+    const CLOSE: i32 = 7;
+    const ETIMEDOUT: i32 = 110;
 
     /// The licence that tracing programs need.
     #[unsafe(no_mangle)]
@@ -38,19 +86,66 @@ mod programs {
     pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
     #[raw_tracepoint(tracepoint = "timer_expire_entry")]
-    pub fn control(ctx: RawTracePointContext) -> i32 {
+    pub fn control_entry(ctx: RawTracePointContext) -> i32 {
         let timer: u64 = ctx.arg(0);
-        // SAFETY: a live static of this very type. Volatile, because its bytes are set at load: the
-        // compiler must not take the zero that it sees here for its value.
-        let offset = unsafe { core::ptr::read_volatile(&raw const FUNCTION_OFFSET) };
-        // SAFETY: the helper checks the address itself and returns an error where it cannot read.
-        let function = unsafe { bpf_probe_read_kernel((timer + offset) as *const u64) };
-        if let (Ok(function), Some(wanted)) = (function, FUNCTION.get(0))
+        let function: Option<u64> = member(timer, place::TIMER_FUNCTION);
+        if let (Some(function), Some(wanted)) = (function, FUNCTION.get(0))
             && function == *wanted
-            && let Some(expiries) = EXPIRIES.get_ptr_mut(0)
         {
-            // SAFETY: this CPU's own map value, and timers do not nest.
-            unsafe { *expiries += 1 };
+            enter(timer);
+        }
+        0
+    }
+
+    fn enter(timer: u64) -> Option<()> {
+        let sock = timer - PLACES.get(place::KEEPALIVE_TIMER)?;
+        let now = Expiry {
+            timer,
+            sock,
+            segs_out: member(sock, place::SEGS_OUT)?,
+            netns: netns(sock)?,
+        };
+        let expiry = EXPIRY.get_ptr_mut(0)?;
+        // SAFETY: this CPU's own map value, and timers do not nest.
+        unsafe { *expiry = now };
+        Some(())
+    }
+
+    #[raw_tracepoint(tracepoint = "timer_expire_exit")]
+    pub fn control_exit(ctx: RawTracePointContext) -> i32 {
+        let Some(expiry) = EXPIRY.get_ptr_mut(0) else {
+            return 0;
+        };
+        // SAFETY: this CPU's own map value, and timers do not nest.
+        let expiry = unsafe { &mut *expiry };
+        if expiry.timer != 0 && expiry.timer == ctx.arg::<u64>(0) {
+            expiry.timer = 0;
+            let segs_out: Option<u32> = member(expiry.sock, place::SEGS_OUT);
+            if segs_out.is_some_and(|now| now != expiry.segs_out) {
+                count(expiry.netns, |seen| seen.probes += 1);
+            }
+        }
+        0
+    }
+
+    #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+    pub fn control_state(ctx: RawTracePointContext) -> i32 {
+        let (sock, old, new): (u64, i32, i32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+        if new != CLOSE || old == CLOSE {
+            return 0;
+        }
+        // The RST of a dying socket is no probe.
+        if let Some(expiry) = EXPIRY.get_ptr_mut(0) {
+            // SAFETY: this CPU's own map value. A softirq that interrupts this code ends its expiry before it returns.
+            let expiry = unsafe { &mut *expiry };
+            if expiry.sock == sock {
+                expiry.timer = 0;
+            }
+        }
+        if member::<i32>(sock, place::SOCK_ERR) == Some(ETIMEDOUT)
+            && let Some(netns) = netns(sock)
+        {
+            count(netns, |seen| seen.deaths += 1);
         }
         0
     }
@@ -66,13 +161,46 @@ mod programs {
         0
     }
 
-    /// Nothing here panics, but the language asks for a handler.
+    fn count(netns: u32, add: impl FnOnce(&mut Seen)) {
+        let seen = match SEEN.get_ptr_mut(&netns) {
+            Some(seen) => seen,
+            None => {
+                let none = Seen {
+                    probes: 0,
+                    deaths: 0,
+                };
+                // Fails where the map is full; then the counts fall short of katrace's, and the scenario fails.
+                if SEEN.insert(&netns, &none, 0).is_err() {
+                    return;
+                }
+                match SEEN.get_ptr_mut(&netns) {
+                    Some(seen) => seen,
+                    None => return,
+                }
+            }
+        };
+        // SAFETY: this CPU's own map value.
+        unsafe { add(&mut *seen) };
+    }
+
+    fn netns(sock: u64) -> Option<u32> {
+        let net: u64 = member(sock, place::SOCK_NET)?;
+        member(net, place::NET_INUM)
+    }
+
+    fn member<T>(of: u64, place: u32) -> Option<T> {
+        let at = of + PLACES.get(place)?;
+        // SAFETY: the helper checks the address itself and faults softly.
+        unsafe { bpf_probe_read_kernel(at as *const T) }.ok()
+    }
+
+    /// Nothing here panics; the language asks for it all the same.
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo) -> ! {
         loop {}
     }
 }
 
-/// The workspace is built for the host as a whole. There this program does nothing.
+/// Built for the host only so that the workspace builds as one; it does nothing there.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

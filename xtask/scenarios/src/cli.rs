@@ -30,12 +30,12 @@ pub enum Verb {
         #[arg(long, value_name = "FILE")]
         screen: Option<PathBuf>,
     },
-    /// What tracing costs, beside what people use today, as one table
+    /// Measures what tracing costs, compared with other tools, as one table
     Bench(bench::Options),
-    /// Records that say nothing, sent and thrown away
+    /// The bench's floor: sends empty records and throws them away
     #[command(hide = true)]
     Floor(bench::floor::Options),
-    /// A process that owns sockets, ordered about over stdin
+    /// A process that owns sockets and takes orders from stdin
     #[command(hide = true)]
     Actor {
         name: String,
@@ -59,7 +59,7 @@ pub struct Run {
     /// Tree of servers from the archive, for the scenarios that need them
     #[arg(long, value_name = "DIR")]
     pub programs: Option<PathBuf>,
-    /// Object of the control, for counts through the kernel's tracepoints
+    /// Object of the control, with whose counts katrace's are compared
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
     /// List the scenarios and run none
@@ -76,7 +76,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The names that katrace knows them by.
+    /// The names of these backends on katrace's command line.
     pub fn names(chosen: &[Self]) -> Vec<String> {
         let all = chosen.contains(&Self::All);
         [

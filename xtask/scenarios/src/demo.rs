@@ -43,6 +43,7 @@ pub fn run(path: &Path, screen: Option<&Path>) -> Result<bool> {
     let katrace = Katrace {
         path: path.to_owned(),
         backend: "auto".to_owned(),
+        control: None,
     };
     let pair = Pair::new()?;
     let listener = pair.listen(PORT)?;
@@ -98,7 +99,7 @@ impl Story<'_> {
         tell("first probe after 2 s of silence, one each second, give up after 3.");
         tell("The database's host has just lost its power. Nobody says goodbye.");
         self.shown(&sock, "timeout", |_| true)?;
-        let errno = pool.woken()?.errno;
+        let errno = pool.woken()?;
         ensure!(
             errno == libc::ETIMEDOUT,
             "recv came back with errno {errno}"
@@ -285,7 +286,7 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process is already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,6 +1,7 @@
 //! The scenarios that katrace must pass, the demo, and the init of the guests that run them.
 
 mod actor;
+mod backend_run;
 mod bench;
 mod cli;
 mod demo;
@@ -8,7 +9,6 @@ mod init;
 mod lab;
 mod protocol;
 mod report;
-mod round;
 mod run;
 mod scenarios;
 

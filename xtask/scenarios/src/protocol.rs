@@ -1,4 +1,4 @@
-//! What the laboratory tells an actor to do and what it hears back, one JSON object a line.
+//! Orders to an actor and its answers, one JSON object on each line.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -152,7 +152,7 @@ pub enum Order {
     },
 }
 
-/// How a process is to hear of the end of its connection.
+/// The call in which a process learns that its connection has ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
@@ -176,7 +176,7 @@ pub enum Wait {
     },
 }
 
-/// What a new process is to have for itself.
+/// What a new process does not share with its parent.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Birth {
     /// This pid, by `set_tid` of clone3.
@@ -196,8 +196,10 @@ pub enum Answer {
     Errno {
         errno: i32,
     },
-    /// The call that was slept in has come back.
-    Woken(Woken),
+    /// The call that was slept in has come back, with this errno; 0 for none.
+    Woken {
+        errno: i32,
+    },
     Forked {
         pid: u32,
     },
@@ -208,15 +210,6 @@ pub enum Answer {
     Failed {
         why: String,
     },
-}
-
-/// How a sleep ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Woken {
-    /// What the call returned; 0 for none.
-    pub errno: i32,
-    /// From the report of poll or epoll to the return of the call; `None` where neither was asked.
-    pub after_ms: Option<f64>,
 }
 
 /// One socket as its owner sees it.

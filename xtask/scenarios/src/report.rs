@@ -1,4 +1,4 @@
-//! One line a scenario, and the score at the end.
+//! One line for each scenario, and the score at the end.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use nix::sys::utsname::uname;
+
+use crate::lab::RetryReason;
 
 pub struct Report {
     kernel: String,
@@ -20,6 +22,9 @@ struct Score {
     failed: u32,
     skipped: u32,
 }
+
+/// Marks a line about a scenario that is run again; `cargo xtask test` lists them at its end.
+const RETRY: &str = "RETRY";
 
 impl Report {
     pub fn new() -> Result<Self> {
@@ -34,18 +39,14 @@ impl Report {
         })
     }
 
-    /// Runs one scenario and reports how it went.
-    pub fn judge(&self, backend: &str, name: &str, run: impl FnOnce() -> Result<()>) {
-        self.judge_unless(backend, name, run, |_| false);
-    }
-
-    /// The same, but a failure that is excused is not reported; true for that.
-    pub fn judge_unless(
+    /// Runs one scenario and reports how it went. With `may_retry`, a failure with a [`RetryReason`] is reported as a
+    /// run that does not count; returns true for that.
+    pub fn judge(
         &self,
         backend: &str,
         name: &str,
+        may_retry: bool,
         run: impl FnOnce() -> Result<()>,
-        is_excused: impl FnOnce(&anyhow::Error) -> bool,
     ) -> bool {
         let began = Instant::now();
         // A scenario that panics is one failure, not the end of the list.
@@ -54,7 +55,15 @@ impl Report {
                 let _guard = self.count(|score| score.passed += 1);
                 self.line(backend, name, "passed", began, "");
             }
-            Err(error) if is_excused(&error) => return true,
+            Err(error) if may_retry && error.is::<RetryReason>() => {
+                let _guard = self.count(|_| ());
+                let text = format!("{error:#}");
+                let mut lines = text.lines();
+                let first = lines.next().unwrap_or_default();
+                println!("{RETRY} {} {backend} {name} {first}", self.kernel);
+                lines.for_each(|line| println!("    {line}"));
+                return true;
+            }
             Err(error) => self.failed(backend, name, began, &error),
         }
         false

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use anyhow::{Result, anyhow, ensure};
 
 use crate::{
+    backend_run::BackendRun,
     lab::{Control, Katrace, Start, many::Many},
     report::Report,
-    round::Round,
     scenarios::{ALL, Kind, Scenario},
 };
 
@@ -35,54 +35,72 @@ pub fn run(plan: &Plan) -> Result<bool> {
         );
     }
     let report = Report::new()?;
+    let working = each_backend(plan, &chosen, &report);
+    many(&working, &chosen, &report);
+    once_per_kernel(plan, &chosen, &report);
+    if working.is_empty() {
+        let error = anyhow!("no backend works on this kernel");
+        report.failed("all", "attach", Instant::now(), &error);
+    }
+    Ok(report.finish())
+}
+
+/// Returns the backends that work here.
+fn each_backend(plan: &Plan, chosen: &[&Scenario], report: &Report) -> Vec<Katrace> {
     let mut working = Vec::new();
     for backend in &plan.backends {
-        let katrace = Katrace {
-            path: plan.path.clone(),
-            backend: backend.clone(),
-        };
+        let mut katrace = plan.katrace(backend);
         match probe(&katrace) {
-            Ok(None) => {
-                working.push(backend.as_str());
-                let control = plan.control.as_deref().filter(|_| backend == "tracepoint");
-                match control.map(Control::attach).transpose() {
-                    Ok(control) => Round {
+            Ok(None) => match plan.attach_control(backend) {
+                Ok(control) => {
+                    katrace.control = control;
+                    let run = BackendRun {
                         katrace: &katrace,
-                        chosen: &chosen,
-                        report: &report,
-                        control: control.map(Arc::new),
-                    }
-                    .run(),
-                    Err(error) => report.failed(backend, "control", Instant::now(), &error),
+                        chosen,
+                        report,
+                    };
+                    run.run();
+                    working.push(katrace);
                 }
-            }
-            Ok(Some(reason)) => skip(&chosen, backend, &reason, &report),
+                Err(error) => report.failed(backend, "control", Instant::now(), &error),
+            },
+            Ok(Some(reason)) => skip(chosen, backend, &reason, report),
             Err(error) => report.failed(backend, "attach", Instant::now(), &error),
         }
     }
-    many(plan, &working, &chosen, &report);
-    let auto = Katrace {
-        path: plan.path.clone(),
-        backend: "auto".to_owned(),
-    };
-    for scenario in &chosen {
+    working
+}
+
+fn once_per_kernel(plan: &Plan, chosen: &[&Scenario], report: &Report) {
+    let auto = plan.katrace("auto");
+    for scenario in chosen {
         match (scenario.kind, &plan.programs) {
-            (Kind::Once(run), _) => report.judge("auto", scenario.name, || run(&auto)),
+            (Kind::OncePerKernel(run), _) => {
+                report.judge("auto", scenario.name, false, || run(&auto));
+            }
             (Kind::Programs(run), Some(tree)) => {
-                report.judge("auto", scenario.name, || run(&auto, tree));
+                report.judge("auto", scenario.name, false, || run(&auto, tree));
             }
             _ => {}
         }
     }
-    if working.is_empty() {
-        report.failed(
-            "all",
-            "attach",
-            Instant::now(),
-            &anyhow!("no backend works on this kernel"),
-        );
+}
+
+impl Plan {
+    fn katrace(&self, backend: &str) -> Katrace {
+        Katrace {
+            path: self.path.clone(),
+            backend: backend.to_owned(),
+            control: None,
+        }
     }
-    Ok(report.finish())
+
+    /// Only tracepoints are compared with the control: it knows nothing of what trampolines and kprobes see.
+    fn attach_control(&self, backend: &str) -> Result<Option<Arc<Control>>> {
+        let object = self.control.as_deref();
+        let control = object.filter(|_| backend == "tracepoint");
+        Ok(control.map(Control::attach).transpose()?.map(Arc::new))
+    }
 }
 
 /// Where the kernel lacks what a scenario is about, says so.
@@ -97,22 +115,18 @@ fn can_be_run(scenario: &Scenario) -> bool {
     missing.is_none()
 }
 
-/// Beside so many processes every start of katrace is slow, so these come when nothing else does.
-fn many(plan: &Plan, backends: &[&str], chosen: &[&Scenario], report: &Report) {
+/// Beside so many processes every start of katrace is slow. So these come when nothing else does.
+fn many(working: &[Katrace], chosen: &[&Scenario], report: &Report) {
     let mut many = None;
-    for backend in backends {
-        let katrace = Katrace {
-            path: plan.path.clone(),
-            backend: (*backend).to_owned(),
-        };
+    for katrace in working {
         for scenario in chosen {
             if let Kind::Many(run) = scenario.kind {
-                report.judge(backend, scenario.name, || {
+                report.judge(&katrace.backend, scenario.name, false, || {
                     let many = match &mut many {
                         Some(many) => many,
                         None => many.insert(Many::gather()?),
                     };
-                    run(&katrace, many)
+                    run(katrace, many)
                 });
             }
         }
@@ -132,7 +146,7 @@ fn probe(katrace: &Katrace) -> Result<Option<String>> {
 
 fn skip(chosen: &[&Scenario], backend: &str, reason: &str, report: &Report) {
     for scenario in chosen {
-        if !matches!(scenario.kind, Kind::Once(_) | Kind::Programs(_)) {
+        if !matches!(scenario.kind, Kind::OncePerKernel(_) | Kind::Programs(_)) {
             report.skipped(backend, scenario.name, reason);
         }
     }

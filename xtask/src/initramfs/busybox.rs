@@ -10,7 +10,7 @@ use crate::{cache, proc, progress};
 
 pub struct Busybox {
     pub program: PathBuf,
-    /// The names it answers to.
+    /// The commands that get a link to it.
     pub applets: Vec<String>,
 }
 

@@ -34,10 +34,10 @@ const DIRECTORIES: [&str; 14] = [
     "var/tmp",
 ];
 
-/// What a guest carries beside its kernel.
+/// The content of a guest's file system.
 pub struct Payload<'a> {
     pub binaries: &'a Binaries,
-    /// What it runs; a shell when empty.
+    /// The command that it runs; empty means a shell.
     pub command: &'a [String],
     pub bench: Option<&'a BenchKit>,
 }
@@ -53,7 +53,7 @@ pub struct BenchKit {
 /// Where the guest finds [`BenchKit::floor`].
 pub const FLOOR: &str = "etc/katrace/floor.o";
 
-/// The archive that boots `kernel` with all that.
+/// The initramfs for `kernel` with this content.
 pub fn assemble(kernel: &Kernel, payload: &Payload) -> Result<Vec<u8>> {
     let Payload {
         binaries,

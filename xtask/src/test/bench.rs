@@ -1,4 +1,4 @@
-//! Does the bench run? Its smallest size, every row measured, every event accounted for; times are not judged.
+//! Runs the bench at its smallest size. Every row must have a value or a reason; no value is judged.
 
 use std::time::Instant;
 

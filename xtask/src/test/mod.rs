@@ -21,7 +21,7 @@ use crate::{deny, fuzz, initramfs, proc, programs, workspace};
 use place::Place;
 use tally::Tally;
 
-/// What to narrow the tests to; nothing by default.
+/// What to restrict the tests to; by default nothing.
 #[derive(clap::Args, Debug, Default)]
 pub struct Options {
     /// Only the checks of the code: no scenarios.
@@ -48,7 +48,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The bench runs with everything else; whoever narrows the tests means scenarios or checks.
+    /// The bench runs only when nothing narrows the tests.
     fn includes_bench(&self) -> bool {
         let narrowed = self.quick || self.host_only || !self.kernel.is_empty();
         !narrowed && self.scenario.is_none() && self.attach.is_none()
@@ -59,7 +59,7 @@ fn parse_series(name: &str) -> Result<&'static Series> {
     kernels::series(name).ok_or_else(|| anyhow!("the kernels are 5.10, 6.1, 6.12 and newest"))
 }
 
-/// Returns whether all is well; the last line printed says how many of what.
+/// Prints the runs that were repeated, the failures and, last, the totals. Returns true when nothing failed.
 pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
     let mut total = Tally::default();
     match checks_and_scenarios(options, machine) {
@@ -68,6 +68,9 @@ pub fn run(options: &Options, machine: &Machine) -> Result<bool> {
             eprintln!("xtask: {error:#}");
             total.fail(format!("{error:#}"));
         }
+    }
+    for retry in &total.retries {
+        println!("run again | {retry}");
     }
     for failure in &total.failures {
         println!("FAILED | {failure}");
@@ -123,7 +126,7 @@ fn places(options: &Options) -> Vec<Place> {
 }
 
 impl Options {
-    /// Are the servers from the archive needed on this host?
+    /// Whether the servers from the archive are needed on this host.
     fn wants_programs(&self) -> bool {
         self.scenario
             .as_deref()
@@ -172,11 +175,11 @@ fn scenarios(
     let (hosts, guests): (Vec<Place>, Vec<Place>) = places
         .iter()
         .partition(|place| matches!(place, Place::Host));
-    // The host's scenarios come first and alone: its kernel would feel the guests' load.
+    // The host's scenarios run first, without guests: the load of the guests would slow them down.
     for (places, jobs) in [(hosts, 1), (guests, options.jobs.max(1))] {
         let queue = Mutex::new(VecDeque::from(places));
         let tallies = Mutex::new(Vec::new());
-        // A function of its own, so that the lock is not held while the place is at work.
+        // A closure, so that the lock is released before the place runs.
         let next = || locked(&queue).pop_front();
         thread::scope(|scope| {
             for _ in 0..jobs {
@@ -186,7 +189,7 @@ fn scenarios(
                         let tally = place.run(options, machine, binaries, control);
                         let good = tally.failed == 0;
                         report(good, &format!("scenarios, {}", place.name()), started);
-                        // Here too: the bench has more to print before the end.
+                        // Also here, because the bench prints much before the end.
                         for failure in &tally.failures {
                             println!("FAILED | {failure}");
                         }
@@ -202,7 +205,7 @@ fn scenarios(
     total
 }
 
-/// A worker that panicked has left these plain collections whole.
+/// A worker that panicked cannot have left these collections in an invalid state.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

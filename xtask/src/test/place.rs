@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use super::Options;
-use super::tally::{Line, Tally};
+use super::tally::{self, Line, Tally};
 use crate::build::Binaries;
 use crate::initramfs::Payload;
 use crate::kernels::{self, Series};
@@ -54,7 +54,7 @@ impl Place {
         tally
     }
 
-    /// Did the scenarios run to their end, and with every backend?
+    /// Fails unless the scenarios ran to their end, with every backend.
     fn verify(self, code: u8, options: &Options, tally: &Tally) -> Result<()> {
         if tally.total() == 0 {
             bail!("no scenario ran; the command ended with {code}");
@@ -93,6 +93,10 @@ fn show(place: &str, line: &str, tally: &mut Tally) {
         Some(result) => {
             tally.count(&result);
             println!("{place:>6} | {result}");
+        }
+        None if let Some(what) = tally::retry(line) => {
+            tally.retry(what);
+            println!("{place:>6} | run again | {what}");
         }
         // The totals are printed again by the caller, who also counts what happened to the place itself.
         None if is_total(line) || line.trim().is_empty() => {}

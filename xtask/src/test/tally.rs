@@ -70,6 +70,12 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// What the scenarios print about a run that does not count because the host hid events from every program:
+/// `RETRY <kernel-release> <backend> <scenario> [reason…]`. Returns what follows the first word.
+pub fn retry(line: &str) -> Option<&str> {
+    line.strip_prefix("RETRY ").map(str::trim)
+}
+
 /// What one run of the scenarios, or all of them, came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -77,14 +83,22 @@ pub struct Tally {
     pub failed: u32,
     pub skipped: u32,
     pub backends: BTreeSet<String>,
-    /// What failed, a line each: who reads the end of a long log must not have to search it.
+    /// What failed, one line each. They are printed again at the end, where a reader of a long log looks first.
     pub failures: Vec<String>,
+    /// Scenarios that were run again, one line for each run that did not count.
+    pub retries: Vec<String>,
+}
+
+/// Characters of a failure or a retry that the end of the log repeats.
+const REMEMBERED: usize = 240;
+
+fn shortened(mut what: String) -> String {
+    let end = what.char_indices().nth(REMEMBERED);
+    what.truncate(end.map_or(what.len(), |(at, _)| at));
+    what
 }
 
 impl Tally {
-    /// Characters of a failure.
-    const REMEMBERED: usize = 240;
-
     pub fn count(&mut self, line: &Line) {
         // A backend that was only skipped has not been run.
         if line.verdict != Verdict::Skipped {
@@ -100,11 +114,14 @@ impl Tally {
     }
 
     /// One more failure.
-    pub fn fail(&mut self, mut what: String) {
-        let end = what.char_indices().nth(Self::REMEMBERED);
-        what.truncate(end.map_or(what.len(), |(at, _)| at));
-        self.failures.push(what);
+    pub fn fail(&mut self, what: String) {
+        self.failures.push(shortened(what));
         self.failed += 1;
+    }
+
+    /// One more run that does not count.
+    pub fn retry(&mut self, what: &str) {
+        self.retries.push(shortened(what.to_owned()));
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -112,6 +129,7 @@ impl Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.failures.extend_from_slice(&other.failures);
+        self.retries.extend_from_slice(&other.retries);
     }
 
     pub fn total(&self) -> u32 {
@@ -176,6 +194,19 @@ mod tests {
         ] {
             assert_eq!(Line::parse(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_retry_is_listed_and_counts_as_nothing() {
+        let found = retry("RETRY 6.18 tracepoint dead-peer no such `timeout`").unwrap();
+        assert_eq!(found, "6.18 tracepoint dead-peer no such `timeout`");
+        assert_eq!(retry("  the kernel ran no program for 1 probe"), None);
+        let mut tally = Tally::default();
+        tally.retry(found);
+        let mut total = Tally::default();
+        total.add(&tally);
+        assert_eq!(total.retries, [found]);
+        assert_eq!(total.total(), 0);
     }
 
     #[test]

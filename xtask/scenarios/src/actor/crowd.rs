@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use super::socket;
 use crate::protocol::Keepalive;
 
-/// A sleep for less would last longer than asked.
+/// A shorter sleep takes longer than asked for.
 const LEAST_SLEEP: Duration = Duration::from_millis(2);
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! How sockets come into other processes, and processes into being.
+//! Forks and execs of this process, and sockets passed between processes.
 
 use std::{
     ffi::CString,
@@ -14,6 +14,8 @@ use std::{
     },
     path::Path,
     process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +31,9 @@ use nix::{
 };
 
 use crate::protocol::Birth;
+
+/// Only a pid that another process has taken stays in use for so long.
+const PID_FREE_WITHIN: Duration = Duration::from_secs(30);
 
 pub fn set_name(name: &str) -> Result<()> {
     prctl::set_name(&CString::new(name)?).context("take the name")
@@ -51,12 +56,18 @@ pub fn fork(birth: Birth) -> Result<Option<u32>> {
         how.set_tid = pids.as_ptr() as u64;
         how.set_tid_size = pids.len() as u64;
     }
-    // SAFETY: an actor has one thread and asks for no memory to be shared, so this is a fork; the
-    // kernel only reads `how` and the pids, both of which outlive the call.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const how, size_of_val(&how)) };
-    match Errno::result(pid).context("clone3")? {
-        0 => Ok(None),
-        pid => Ok(Some(pid.try_into()?)),
+    let limit = Instant::now() + PID_FREE_WITHIN;
+    loop {
+        // SAFETY: an actor has one thread and asks for no memory to be shared, so this is a fork; the
+        // kernel only reads `how` and the pids, both of which outlive the call.
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const how, size_of_val(&how)) };
+        match Errno::result(pid) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => return Ok(Some(pid.try_into()?)),
+            // A process that has left /proc still has its pid for a moment.
+            Err(Errno::EEXIST) if Instant::now() < limit => sleep(Duration::from_millis(1)),
+            Err(error) => return Err(error).context("clone3"),
+        }
     }
 }
 

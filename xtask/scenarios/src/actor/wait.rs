@@ -5,7 +5,7 @@ use std::{
     io::Read,
     os::fd::{AsFd, OwnedFd},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -22,18 +22,19 @@ use nix::{
 use socket2::SockRef;
 
 use super::uring;
-use crate::protocol::{Wait, Woken};
+use crate::protocol::Wait;
 
-pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<Woken> {
-    let reported = match how {
-        Wait::Recv | Wait::Read | Wait::Splice | Wait::UringRecv => None,
-        Wait::Poll => Some(polled(socket, PollFlags::POLLIN)?),
-        Wait::Epoll => Some(epolled(socket)?),
+/// Returns the errno with which the call ended; 0 for none.
+pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<i32> {
+    match how {
+        Wait::Recv | Wait::Read | Wait::Splice | Wait::UringRecv => {}
+        Wait::Poll => polled(socket, PollFlags::POLLIN)?,
+        Wait::Epoll => epolled(socket)?,
         // An error is reported unasked, and nothing else is.
         Wait::Send | Wait::Write | Wait::Sendfile | Wait::SoError | Wait::RecvAfter { .. } => {
-            Some(polled(socket, PollFlags::empty())?)
+            polled(socket, PollFlags::empty())?
         }
-    };
+    }
     if let Wait::RecvAfter { ms } = how {
         sleep(Duration::from_millis(ms));
     }
@@ -58,25 +59,22 @@ pub fn sleep_in(socket: &OwnedFd, how: Wait) -> Result<Woken> {
             None => 0,
         },
     };
-    Ok(Woken {
-        errno,
-        after_ms: reported.map(|at| at.elapsed().as_secs_f64() * 1000.0),
-    })
+    Ok(errno)
 }
 
-fn polled(socket: &OwnedFd, events: PollFlags) -> Result<Instant> {
+fn polled(socket: &OwnedFd, events: PollFlags) -> Result<()> {
     poll(
         &mut [PollFd::new(socket.as_fd(), events)],
         PollTimeout::NONE,
     )?;
-    Ok(Instant::now())
+    Ok(())
 }
 
-fn epolled(socket: &OwnedFd) -> Result<Instant> {
+fn epolled(socket: &OwnedFd) -> Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
     epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE)?;
-    Ok(Instant::now())
+    Ok(())
 }
 
 fn of<T>(result: nix::Result<T>) -> i32 {

@@ -1,4 +1,4 @@
-//! The same rate of probes from ever more sockets.
+//! The cost at one rate of probes from more and more sockets.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 const KATRACE: Tool = Tool::Katrace("fentry", &["-o", "json"]);
-/// Flat within this.
+/// The cost counts as constant within this factor.
 const FLAT: f64 = 1.1;
 /// What the memory at so many sockets is to stay below, in MB.
 const MEMORY: (usize, f64) = (50_000, 40.0);

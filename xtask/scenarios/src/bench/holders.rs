@@ -1,4 +1,4 @@
-//! Sockets that were there before, of many processes: whose are they, and how soon is that known?
+//! Sockets of many processes, older than the tool: how soon their owners are known.
 
 use std::{
     io::{Read, Seek},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::lab::Counters;
 
-/// Probes a second when every socket is asked whose it is.
+/// Probes a second while the owner of every socket is looked up.
 const RATE: usize = 2_000;
 
 pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {

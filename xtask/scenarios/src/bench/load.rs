@@ -17,7 +17,7 @@ use crate::{
 const FIRST_PORT: u16 = 7000;
 /// Sockets behind one listening port: below the length of its queue, where they all stay.
 const PER_PORT: usize = 4000;
-/// Never reached: the peers answer.
+/// Probes before a connection is given up; not reached, because the peers answer.
 const COUNT: u32 = 9;
 
 pub struct Load {

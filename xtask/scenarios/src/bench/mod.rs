@@ -138,6 +138,7 @@ impl Bench {
         Katrace {
             path: self.katrace.clone(),
             backend: backend.to_owned(),
+            control: None,
         }
     }
 }

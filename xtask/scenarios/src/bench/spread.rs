@@ -1,4 +1,4 @@
-//! Values of several rounds: the middle one, and how far they lie apart.
+//! The median and the spread of the values of several rounds.
 
 use serde::Serialize;
 

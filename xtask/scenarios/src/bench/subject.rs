@@ -1,4 +1,4 @@
-//! A tool at work: started, left alone until it has attached, read, stopped.
+//! One run of a tool: start it, wait until it has attached, read its costs, stop it.
 
 use std::{
     collections::BTreeSet,
@@ -31,13 +31,13 @@ const SETTLED: Duration = Duration::from_millis(400);
 /// and it has done next to nothing: loading them takes longer than that on a busy machine.
 const STILL: Duration = Duration::from_millis(10);
 
-/// What watches a load.
+/// The tools that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool<'a> {
     Nothing,
     /// A program that only sends, and a reader that throws away.
     Floor(&'a str),
-    /// What a user would write today.
+    /// The bpftrace script that a user would write.
     Bpftrace(&'a str),
     /// The same, what it prints kept and counted: it does not tell all that it loses.
     BpftraceCounted(&'a str),
@@ -69,7 +69,7 @@ impl Tool<'_> {
         }
     }
 
-    /// Can it be had here?
+    /// Whether it is available here.
     pub fn available(&self, bench: &Bench) -> bool {
         *self == Self::Nothing || self.command(bench).is_some()
     }
@@ -96,7 +96,7 @@ pub struct Child(pub std::process::Child);
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -124,7 +124,7 @@ pub struct Used {
     pub peak: u64,
 }
 
-/// What it said at its end.
+/// Its last output.
 pub struct Said {
     pub stdout: String,
     pub stderr: String,

@@ -1,4 +1,4 @@
-//! The result: a row a measure, with what was to be reached and whether it was.
+//! The result: one row for each measure, with its goal and whether it was reached.
 
 use std::{fmt::Write, thread::available_parallelism};
 
@@ -43,7 +43,7 @@ struct Other {
     value: Spread,
 }
 
-/// A goal, and how near it is.
+/// A goal and the value that was reached.
 #[derive(Serialize)]
 struct Reach {
     of: String,
@@ -181,7 +181,7 @@ impl Table {
         Ok(true)
     }
 
-    /// Ready for a page.
+    /// As a table in Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "`cargo xtask bench --size {} --rounds {}`, {}, Linux {}, {} CPUs. Medians, ranges in parentheses.\n\n\

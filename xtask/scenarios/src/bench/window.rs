@@ -1,4 +1,4 @@
-//! One tool watching one load for a while, and what that cost.
+//! The cost of one tool that watches one load for some time.
 
 use std::{
     thread::sleep,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::lab::Counters;
 
-/// What was used between two readings, and what for.
+/// What was used between two readings, and the number of events.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// Probes by the kernel's count.
@@ -32,7 +32,7 @@ pub struct Sample {
     /// Events that arrived and that did not, where the tool tells.
     pub events: Option<u64>,
     pub lost: u64,
-    /// Its own account, in its words.
+    /// What the tool itself printed about its counts.
     pub account: String,
 }
 

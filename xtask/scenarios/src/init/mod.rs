@@ -45,7 +45,7 @@ pub fn run() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What fails here is said and survived: the command may not need it.
+/// A failure is printed, and the guest goes on: the command may not need it.
 fn prepare() {
     mounts::mount_all(complain);
     if let Err(error) = speak_on_console() {

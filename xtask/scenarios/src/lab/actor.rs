@@ -1,4 +1,4 @@
-//! A process that owns sockets, as the laboratory holds it: orders in, answers out.
+//! The laboratory's side of a process that owns sockets: it sends orders and receives answers.
 
 use std::{
     io::{BufRead, BufReader, Read, Write, pipe},
@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{Netns, process::Process, time::in_guest};
-use crate::protocol::{Answer, Birth, Keepalive, Opened, Order, Wait, Woken};
+use super::{Netns, process::Process};
+use crate::protocol::{Answer, Birth, Keepalive, Opened, Order, Wait};
 
 pub struct Actor {
     /// Ends before the thread that reads its answers is waited for.
@@ -111,7 +111,7 @@ impl Actor {
         &self.name
     }
 
-    /// This program anew in the same process.
+    /// Executes this program again in the same process.
     pub fn exec(&mut self, name: &str) -> Result<()> {
         self.done(&Order::Exec {
             name: name.to_owned(),
@@ -230,10 +230,10 @@ impl Actor {
         }
     }
 
-    /// How a sleep ended.
-    pub fn woken(&self) -> Result<Woken> {
+    /// The errno with which a sleep ended; 0 for none.
+    pub fn woken(&self) -> Result<i32> {
         match self.answer()? {
-            Answer::Woken(woken) => Ok(woken),
+            Answer::Woken { errno } => Ok(errno),
             other => bail!("{} reports {other:?}, it was to sleep", self.name),
         }
     }
@@ -259,7 +259,7 @@ impl Actor {
     }
 
     fn answer(&self) -> Result<Answer> {
-        let limit = Duration::from_secs(if in_guest() { 90 } else { 30 });
+        let limit = Duration::from_secs(90);
         match self.answers.recv_timeout(limit) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => bail!("{} has not answered", self.name),

@@ -3,12 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 
-use super::time::wait_until;
+use super::time::{deadline, wait_until};
 
 pub struct Cgroup {
     pub path: PathBuf,
@@ -34,8 +33,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Its last process may still be on its way out.
-        let limit = Instant::now() + Duration::from_secs(3);
-        wait_until(limit, || fs::remove_dir(&self.path).is_ok());
+        wait_until(deadline(0), || fs::remove_dir(&self.path).is_ok());
     }
 }
 

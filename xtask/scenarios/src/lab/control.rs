@@ -1,70 +1,103 @@
-//! What any program could have seen. A kernel may expire timers without running what is attached to
-//! its tracepoints, and then no tool on them can be right; an empty program beside katrace tells.
+//! The loader of the control: programs beside katrace that count what any program could have seen.
+//!
+//! On some kernels there are softirqs in which no BPF program runs (docs/limitations.md). No tool on tracepoints can
+//! see what happens in them, so katrace is held to the control's counts there, and to the kernel's own elsewhere.
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Array, MapData, PerCpuArray},
+    Ebpf,
+    maps::{Array, MapData, MapError, PerCpuArray, PerCpuHashMap},
     programs::RawTracePoint,
 };
 
-use super::{Short, btf};
+use super::{Counters, btf::Btf};
 
 const FUNCTION: &str = "tcp_keepalive_timer";
-/// A reading of some microseconds, between softirqs that are milliseconds apart.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("control_entry", "timer_expire_entry"),
+    ("control_exit", "timer_expire_exit"),
+    ("control_state", "inet_sock_set_state"),
+    ("control_softirq", "softirq_entry"),
+];
+/// A reading takes some microseconds; softirqs are milliseconds apart.
 const READINGS: usize = 100;
 
-/// The empty programs, attached until this is dropped.
+/// The control's programs, attached until this is dropped.
 pub struct Control {
     _ebpf: Ebpf,
-    expiries: PerCpuArray<MapData, u64>,
+    /// Probes and deaths, by the inode number of the network namespace.
+    seen: PerCpuHashMap<MapData, u32, [u64; 2]>,
     softirqs: PerCpuArray<MapData, u64>,
 }
 
-/// Timer softirqs: how often the kernel says that it worked off timers, and how often it ran the
-/// program that counts that.
-#[derive(Clone, Copy)]
+/// Timer softirqs of the whole machine.
+#[derive(Clone, Copy, Debug)]
 pub struct Softirqs {
+    /// By the kernel's own count.
     counted: u64,
+    /// Those in which the kernel ran the control.
     seen: u64,
 }
 
 impl Control {
+    /// # Errors
+    ///
+    /// The kernel refuses the programs, or BTF or kallsyms lack what they need.
     pub fn attach(object: &Path) -> Result<Self> {
         let bytes = fs::read(object).with_context(|| format!("read {}", object.display()))?;
-        let offset = u64::from(btf::member_offset("timer_list", "function")?);
-        let mut ebpf = EbpfLoader::new()
-            .override_global("FUNCTION_OFFSET", &offset, true)
-            .load(&bytes)
-            .context("load the control")?;
+        let mut ebpf = Ebpf::load(&bytes).context("load the control")?;
         let map = ebpf.map_mut("FUNCTION").context("it has no FUNCTION")?;
         Array::try_from(map)?.set(0, address()?, 0)?;
-        for (name, tracepoint) in [
-            ("control", "timer_expire_entry"),
-            ("control_softirq", "softirq_entry"),
-        ] {
-            let program = ebpf.program_mut(name).context("a program is missing")?;
-            let program: &mut RawTracePoint = program.try_into()?;
-            program.load()?;
-            program.attach(tracepoint)?;
+        let map = ebpf.map_mut("PLACES").context("it has no PLACES")?;
+        let mut map = Array::try_from(map)?;
+        for (index, place) in (0..).zip(places()?) {
+            map.set(index, place, 0)?;
         }
-        let expiries = ebpf.take_map("EXPIRIES").context("it has no EXPIRIES")?;
+        for (name, tracepoint) in PROGRAMS {
+            let program = ebpf.program_mut(name);
+            let program = program.with_context(|| format!("it has no program {name}"))?;
+            let program: &mut RawTracePoint = program.try_into()?;
+            program.load().with_context(|| format!("load {name}"))?;
+            program
+                .attach(tracepoint)
+                .with_context(|| format!("attach {name}"))?;
+        }
+        let seen = ebpf.take_map("SEEN").context("it has no SEEN")?;
         let softirqs = ebpf.take_map("SOFTIRQS").context("it has no SOFTIRQS")?;
         Ok(Self {
             _ebpf: ebpf,
-            expiries: expiries.try_into()?,
+            seen: seen.try_into()?,
             softirqs: softirqs.try_into()?,
         })
     }
 
-    /// Expiries of keepalive timers on the whole machine for which the kernel ran the program.
-    pub fn expiries(&self) -> Result<u64> {
-        Ok(self.expiries.get(&0, 0)?.iter().sum())
+    /// What was visible in a network namespace since the control was attached. An inode number may have belonged to
+    /// an earlier namespace: only differences mean something.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn visible(&self, netns: u64) -> Result<Counters> {
+        let by_cpu = match self.seen.get(&u32::try_from(netns)?, 0) {
+            Ok(by_cpu) => by_cpu,
+            Err(MapError::KeyNotFound) => return Ok(Counters::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut sum = Counters::default();
+        for [probes, deaths] in by_cpu.iter() {
+            sum.keepalive += probes;
+            sum.aborts += deaths;
+        }
+        Ok(sum)
     }
 
     /// Both counts at one moment.
+    ///
+    /// # Errors
+    ///
+    /// /proc/softirqs or the map cannot be read, or no moment without a softirq was found.
     pub fn softirqs(&self) -> Result<Softirqs> {
         let seen = || -> Result<u64> { Ok(self.softirqs.get(&0, 0)?.iter().sum()) };
         for _ in 0..READINGS {
@@ -82,45 +115,34 @@ impl Control {
 }
 
 impl Softirqs {
-    /// Softirqs of the time since, and those among them in which the kernel ran no program.
-    fn since(self, base: Self) -> (u64, u64) {
-        let counted = self.counted - base.counted;
-        (counted, counted.saturating_sub(self.seen - base.seen))
+    pub fn counted_since(self, base: Self) -> u64 {
+        self.counted - base.counted
+    }
+
+    /// How many the kernel worked off since `base` without running the control.
+    pub fn hidden_since(self, base: Self) -> u64 {
+        let seen = self.seen - base.seen;
+        self.counted_since(base).saturating_sub(seen)
     }
 }
 
-/// Whether a scenario that failed may have failed for what no program could see: the kernel counted
-/// more in it than katrace showed, and ran no program in some timer softirq meanwhile.
-pub struct Excuse<'a>(Option<(&'a Control, Softirqs)>);
-
-impl<'a> Excuse<'a> {
-    /// For what begins now; without a control there is none.
-    pub fn from_now(control: Option<&'a Control>) -> Self {
-        Self(control.and_then(|control| Some((control, control.softirqs().ok()?))))
-    }
-
-    /// Says so if it holds.
-    pub fn holds_for(&self, scenario: &str, error: &Error) -> bool {
-        let Self(Some((control, base))) = self else {
-            return false;
-        };
-        if !error.is::<Short>() {
-            return false;
-        }
-        let Ok(now) = control.softirqs() else {
-            return false;
-        };
-        let (counted, hidden) = now.since(*base);
-        if hidden > 0 {
-            let error = format!("{error:#}");
-            println!(
-                "  {scenario}: {}\n  the kernel ran no program in {hidden} of {counted} timer \
-                 softirqs meanwhile: {scenario} is run again",
-                error.lines().next().unwrap_or_default()
-            );
-        }
-        hidden > 0
-    }
+/// In the order of `place` in keepalive-ebpf/src/bin/control.rs.
+fn places() -> Result<[u64; 6]> {
+    let btf = Btf::of_this_kernel()?;
+    let offset = |of: &str, member: &str| -> Result<u64> {
+        let offset = btf.offset(of, member)?;
+        offset.with_context(|| format!("this kernel's struct {of} has no {member}"))
+    };
+    let own_timer = btf.offset("inet_connection_sock", "icsk_keepalive_timer")?;
+    let timer = own_timer.map_or_else(|| offset("sock", "sk_timer"), Ok)?;
+    Ok([
+        offset("timer_list", "function")?,
+        timer,
+        offset("sock_common", "skc_net")?,
+        offset("sock", "sk_err")?,
+        offset("tcp_sock", "segs_out")?,
+        offset("net", "ns")? + offset("ns_common", "inum")?,
+    ])
 }
 
 /// Of all CPUs, as the kernel counts them.

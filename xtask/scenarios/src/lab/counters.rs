@@ -1,11 +1,12 @@
-//! The kernel's own account, against which every event is counted.
+//! The kernel's own counters, with which katrace's events are compared.
 
-use std::fs;
+use std::{fmt, fs, ops::AddAssign};
 
 use anyhow::{Context, Result};
 
 use super::Netns;
 
+/// Since the namespace was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `TcpExtTCPKeepAlive`: probes built.
@@ -30,13 +31,30 @@ impl Counters {
         }
     }
 
-    /// More of one kind, and less of none.
-    pub fn exceeds(self, other: Self) -> bool {
-        self != other && self.keepalive >= other.keepalive && self.aborts >= other.aborts
+    pub fn total(self) -> u64 {
+        self.keepalive + self.aborts
     }
 }
 
-/// One other counter of a namespace.
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.keepalive += other.keepalive;
+        self.aborts += other.aborts;
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { keepalive, aborts } = self;
+        write!(f, "{keepalive} probes and {aborts} timeouts")
+    }
+}
+
+/// Any other counter of a namespace, as `/proc/net/netstat` groups and names it.
+///
+/// # Errors
+///
+/// The file cannot be read or has no such counter.
 pub fn named(netns: &Netns, group: &str, name: &str) -> Result<u64> {
     counter(&netstat(netns)?, group, name)
 }

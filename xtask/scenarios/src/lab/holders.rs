@@ -1,4 +1,4 @@
-//! Who holds a socket, by the descriptor tables themselves.
+//! Which processes hold a socket, read from the descriptor tables in /proc.
 
 use std::{collections::BTreeSet, fs};
 

@@ -17,7 +17,7 @@ use super::Netns;
 
 pub const DEVICE: &str = "veth";
 
-/// One end of the pair: where it stands and what it is called there.
+/// One end of the pair: its namespace, MAC address and IP addresses.
 pub struct End<'a> {
     pub netns: &'a Netns,
     pub mac: [u8; 6],
@@ -47,7 +47,7 @@ pub fn join(one: &End, other: &End) -> Result<()> {
     dress(other)
 }
 
-/// `lo` of the namespace that we are in.
+/// `lo` of the current namespace.
 pub fn loopback_up() -> Result<()> {
     converse(async |handle: Handle| set_up(&handle, "lo").await)
 }
@@ -98,7 +98,7 @@ pub fn neighbour(netns: &Netns, address: IpAddr, mac: [u8; 6]) -> Result<()> {
 /// What a host route does with packets.
 #[derive(Clone, Copy)]
 pub enum Fate {
-    /// Dropped without a word.
+    /// Dropped silently.
     Blackhole,
     /// Refused to the sender as unreachable.
     Unreachable,

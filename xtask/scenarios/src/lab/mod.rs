@@ -1,8 +1,9 @@
 //! The laboratory: private network namespaces, the processes that own sockets in them, the
 //! kernel's own counters, and katrace itself as a process under observation.
 
+pub mod account;
 pub mod actor;
-mod btf;
+pub mod btf;
 pub mod cgroup;
 pub mod control;
 pub mod counters;
@@ -22,11 +23,12 @@ pub mod scene;
 pub mod time;
 pub mod tracer;
 
+pub use account::{MissedEvents, RetryReason};
 pub use actor::{Actor, Sock};
-pub use control::{Control, Excuse};
+pub use control::Control;
 pub use counters::Counters;
 pub use netns::Netns;
 pub use pair::Pair;
 pub use root::{Root, Server};
-pub use scene::{Scene, Short};
+pub use scene::Scene;
 pub use tracer::{Katrace, Record, Start, Stopped, Tracer};

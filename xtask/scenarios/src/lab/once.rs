@@ -1,4 +1,4 @@
-//! katrace as a command that looks once and ends.
+//! katrace as a command that prints once and ends: `sockets` and `audit`.
 
 use std::process::Command;
 

@@ -44,7 +44,7 @@ pub fn ended(child: &mut Child, seconds: u64) -> Option<ExitStatus> {
         status.is_some()
     });
     if status.is_none() {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -55,7 +55,7 @@ pub fn read_all(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String
     spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
-            // Whatever arrived before an error is still worth reporting.
+            // What arrived before an error is reported too.
             let _ = stream.read_to_end(&mut bytes);
         }
         String::from_utf8_lossy(&bytes).into_owned()

@@ -1,4 +1,4 @@
-//! Two hosts in miniature: our namespace, the peer's, and the wire between them.
+//! Two hosts: our network namespace, the peer's, and a pair of virtual interfaces between them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
@@ -68,7 +68,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// The peer goes silent: it still hears us, nothing it says leaves it, not even a RST.
+    /// The peer goes silent: it still receives, but nothing leaves it, not even a RST.
     pub fn vanish(&self) -> Result<()> {
         for ours in [OURS4, OURS6] {
             link::add_route(&self.peer, ours, Fate::Blackhole)?;

@@ -1,4 +1,4 @@
-//! Another process's socket, asked from inside: a copy of its descriptor.
+//! Options of another process's socket, read through a copy of its descriptor.
 
 use std::os::fd::OwnedFd;
 

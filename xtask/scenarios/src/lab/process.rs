@@ -26,7 +26,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // These fail only when the process is already gone, which is the aim.
+        // These fail only when the process has already ended.
         match self {
             Self::Ours(child) => {
                 let _ = child.kill();

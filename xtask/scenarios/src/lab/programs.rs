@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
+
+use super::time::{deadline, wait_until};
 
 /// The ids behind the descriptors of a process. Other tools' programs never enter the question.
 pub fn held_by(pid: u32) -> Result<BTreeSet<u32>> {
@@ -67,7 +69,21 @@ fn number(text: &str, name: &str) -> Option<u64> {
         .ok()
 }
 
-pub fn still_loaded(ids: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
+/// Waits until none of these programs is left. The kernel drops a program some time after its last reference.
+///
+/// # Errors
+///
+/// One outlives its process, or the loaded programs cannot be listed.
+pub fn are_gone(ids: &BTreeSet<u32>) -> Result<()> {
+    wait_until(deadline(0), || {
+        still_loaded(ids).is_ok_and(|left| left.is_empty())
+    });
+    let left = still_loaded(ids)?;
+    ensure!(left.is_empty(), "BPF programs {left:?} outlive katrace");
+    Ok(())
+}
+
+fn still_loaded(ids: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
     let mut left = BTreeSet::new();
     for program in loaded_programs() {
         let id = program.context("list the loaded BPF programs")?.id();

@@ -29,7 +29,7 @@ pub struct Root {
     scratch: PathBuf,
 }
 
-/// A program and all that it started: its pid namespace ends with it.
+/// A program with all its children. They share a pid namespace, which ends with it.
 pub struct Server {
     child: Child,
     pub name: &'static str,
@@ -87,7 +87,7 @@ impl Root {
 
     fn spawn(&self, netns: &Netns, argv: &[&str], uid: u32, stderr: Stdio) -> Result<Child> {
         let (program, args) = argv.split_first().context("nothing to run")?;
-        // A thread of its own: its root and namespaces are those of its children, and end with it.
+        // Its own thread: children inherit the thread's root and namespaces, and the test keeps its own.
         netns.within(|| {
             self.enter()
                 .with_context(|| format!("enter {}", self.tree.display()))?;
@@ -132,14 +132,14 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // What is left behind lies in the machine's folder for such things.
+        // What cannot be removed is in the machine's folder for temporary files.
         let _ = fs::remove_dir_all(&self.scratch);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

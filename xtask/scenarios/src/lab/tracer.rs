@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -18,8 +18,9 @@ use nix::{
 use serde_json::Value;
 
 use super::{
+    Control,
     output::{ended, joined, read_all},
-    time::{in_guest, wait_until},
+    time::wait_until,
 };
 
 /// The binary under test and how it is to attach.
@@ -27,18 +28,22 @@ use super::{
 pub struct Katrace {
     pub path: PathBuf,
     pub backend: String,
+    /// What its counts are compared with, where the host may hide events.
+    pub control: Option<Arc<Control>>,
 }
 
-/// What came of a start: a tracer, or the sentence with which this host refuses.
+/// The result of a start: a tracer, or the reason why this host refuses.
 pub enum Start {
     Ready(Tracer),
     Refused(String),
 }
 
-/// Shared between the thread that reads and those that wait; never changed once read.
+/// The thread that reads and those that wait share it; nothing changes it.
 pub type Record = Arc<Value>;
 
 pub struct Tracer {
+    /// As in [`Katrace`].
+    pub control: Option<Arc<Control>>,
     child: Child,
     heard: Arc<Mutex<Heard>>,
     stdout: Option<JoinHandle<Result<()>>>,
@@ -90,21 +95,14 @@ impl Katrace {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let hearing = Arc::clone(&heard);
         let mut tracer = Tracer {
+            control: self.control.clone(),
             child,
             heard,
-            stdout: Some(std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines() {
-                    let line = line?;
-                    let record = serde_json::from_str(&line)
-                        .with_context(|| format!("not a JSON record: {line}"))?;
-                    locked(&hearing).add(record);
-                }
-                Ok(())
-            })),
+            stdout: Some(std::thread::spawn(move || hear(stdout, &hearing))),
             stderr: Some(read_all(stderr)),
             ready_after: Duration::ZERO,
         };
-        let limit = began + Duration::from_secs(if in_guest() { 60 } else { 20 });
+        let limit = began + Duration::from_secs(60);
         let mut ended = false;
         let begun = wait_until(limit, || {
             ended = !matches!(tracer.child.try_wait(), Ok(None));
@@ -136,6 +134,17 @@ impl Katrace {
         );
         Ok(Start::Ready(tracer))
     }
+}
+
+/// Reads records until katrace closes its stdout.
+fn hear(stdout: ChildStdout, heard: &Mutex<Heard>) -> Result<()> {
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        let record =
+            serde_json::from_str(&line).with_context(|| format!("not a JSON record: {line}"))?;
+        locked(heard).add(record);
+    }
+    Ok(())
 }
 
 impl Heard {
@@ -240,7 +249,7 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // Both fail only when the process is already gone, which is the aim.
+        // Both fail only when the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,39 +1,27 @@
-//! Each rule of the audit on sockets built for it, and its silence on their twins.
+//! Each rule of the audit: it finds sockets that break it, and is silent on sockets that differ in one thing.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    thread::sleep,
-    time::Duration,
-};
+use std::{net::SocketAddr, thread::sleep, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{
+    audit_bench::{Bench, TO, complete},
     audit_path,
     check::{field, number},
 };
 use crate::{
     lab::{
-        Actor, Katrace, Pair, Sock,
-        pair::{OURS4, PEER4},
+        Actor, Katrace,
+        pair::OURS4,
         time::{deadline, wait_until},
     },
     protocol::{Keepalive, Order},
 };
 
-const PORT: u16 = 7010;
-const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
 /// More than the rule about noise allows in a second, and less.
 const LOUD: usize = 60;
 const QUIET: usize = 40;
-
-/// A pair with a listening peer.
-pub(super) struct Bench<'a> {
-    pub katrace: &'a Katrace,
-    pub pair: Pair,
-    _listener: TcpListener,
-}
 
 /// A rule, what to ask, and the settings of a socket that it concerns and of one that it does not.
 struct Case {
@@ -45,15 +33,24 @@ struct Case {
     evidence: (&'static str, u64),
 }
 
-fn cases() -> [Case; 7] {
-    let sound = Keepalive::new(60, 10, 3);
-    let case = |rule, args, guilty, twin, evidence| Case {
+const fn case(
+    rule: &'static str,
+    args: &'static [&'static str],
+    guilty: Option<Keepalive>,
+    twin: Option<Keepalive>,
+    evidence: (&'static str, u64),
+) -> Case {
+    Case {
         rule,
         args,
         guilty,
         twin,
         evidence,
-    };
+    }
+}
+
+fn cases() -> [Case; 7] {
+    let sound = Keepalive::new(60, 10, 3);
     [
         case(
             "idle-exceeds-path",
@@ -278,83 +275,5 @@ fn namespaces(bench: &Bench) -> Result<()> {
     field(&finding["evidence"], "host_keepidle_ms", 61_000)?;
     ours.sysctl("ipv4/tcp_keepalive_time", 62)?;
     ensure!(of_rule()?.is_empty(), "netns-not-tuned where both are");
-    Ok(())
-}
-
-impl<'a> Bench<'a> {
-    fn new(katrace: &'a Katrace) -> Result<Self> {
-        let pair = Pair::new()?;
-        let listener = pair.listen(PORT)?;
-        Ok(Self {
-            katrace,
-            pair,
-            _listener: listener,
-        })
-    }
-
-    pub fn client(&self, name: &str, keepalive: Option<Keepalive>) -> Result<(Actor, Sock)> {
-        let mut actor = Actor::start(&self.pair.ours, name)?;
-        let sock = actor.connect(TO, keepalive)?;
-        Ok((actor, sock))
-    }
-
-    /// Of our namespace.
-    fn audit(&self, args: &[&str]) -> Result<Vec<Value>> {
-        self.katrace.audit(&self.pair.ours, args)
-    }
-
-    /// Waits for a rule's finding on a socket.
-    fn until(&self, rule: &str, sock: &Sock) -> Result<Value> {
-        let mut all = Vec::new();
-        let mut found = None;
-        wait_until(deadline(10), || {
-            all = self
-                .audit(&[])
-                .unwrap_or_else(|error| vec![error.to_string().into()]);
-            let of = |one: &&Value| one["rule"] == rule && one["pid"] == sock.pid;
-            found = all.iter().find(of).cloned();
-            found.is_some()
-        });
-        let finding = found.with_context(|| format!("no {rule} in {all:?}"))?;
-        complete(&finding, sock)?;
-        Ok(finding)
-    }
-}
-
-/// Every field of the contract, and the socket among the examples.
-fn complete(finding: &Value, sock: &Sock) -> Result<()> {
-    field(finding, "pid", sock.pid)?;
-    field(finding, "comm", sock.comm.as_str())?;
-    ensure!(number(finding, "sockets")? >= 1);
-    let numbers = finding["evidence"]
-        .as_object()
-        .context("`evidence` is no object")?;
-    ensure!(
-        !numbers.is_empty()
-            && numbers
-                .values()
-                .all(|value| value.is_number() || value.is_null()),
-        "`evidence` holds other things than numbers: {finding}"
-    );
-    ensure!(
-        finding["why"]
-            .as_str()
-            .is_some_and(|why| why.ends_with('.'))
-    );
-    ensure!(
-        finding["fix"]
-            .as_array()
-            .is_some_and(|lines| !lines.is_empty())
-    );
-    let examples = finding["examples"]
-        .as_array()
-        .context("`examples` is no list")?;
-    ensure!(
-        examples
-            .iter()
-            .any(|one| one["lport"] == sock.local.port() && one["rport"] == sock.remote.port()),
-        "{} is not among the examples of {finding}",
-        sock.local
-    );
     Ok(())
 }

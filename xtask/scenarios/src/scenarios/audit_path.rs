@@ -1,4 +1,4 @@
-//! What forgets idle connections within the host itself, asked for its own timeout.
+//! Parts of the host that forget idle connections: katrace asks them for their timeouts.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{audit::Bench, check::field};
+use super::{audit_bench::Bench, check::field};
 use crate::{
     lab::{Actor, Sock},
     protocol::Keepalive,
@@ -51,7 +51,7 @@ impl<'a> Case<'a> {
         ))
     }
 
-    /// Where there is nothing to ask, that is said and nothing found.
+    /// Where there is nothing to ask, stderr says so, and there is no finding.
     fn is_absent(&self, sentence: &str) -> Result<()> {
         let (found, stderr) = self.exceeds()?;
         ensure!(found.is_none(), "{found:?}");
@@ -59,7 +59,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// A timeout of 60 s is what is found and mended; one of 61 s is none of the audit's business.
+    /// A timeout of 60 s gives a finding with a fix; one of 61 s gives none.
     fn follows(&self, set: impl Fn(u32) -> Result<()>) -> Result<()> {
         set(60)?;
         let (found, stderr) = self.exceeds()?;
@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
 }
 
 /// The namespace's own connection tracking is asked, and said to be missing where there is none.
-pub(super) fn tracked(bench: &Bench) -> Result<()> {
+pub fn tracked(bench: &Bench) -> Result<()> {
     const TIMEOUT: &str = "netfilter/nf_conntrack_tcp_timeout_established";
     let case = Case::new(bench, "conntrack")?;
     let path = std::path::Path::new("/proc/sys/net").join(TIMEOUT);
@@ -88,7 +88,7 @@ pub(super) fn tracked(bench: &Bench) -> Result<()> {
 }
 
 /// The same for IPVS.
-pub(super) fn balanced(bench: &Bench) -> Result<()> {
+pub fn balanced(bench: &Bench) -> Result<()> {
     let case = Case::new(bench, "ipvs")?;
     let set = |seconds: u32| bench.pair.ours.within(|| Ok(set_ipvs_timeout(seconds)));
     match set(60)? {

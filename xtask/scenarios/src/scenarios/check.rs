@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    lab::{Record, Scene, Sock, holders, scene::event_time, time::slack_ms},
+    lab::{MissedEvents, Record, Scene, Sock, holders, scene::event_time},
     protocol::Keepalive,
 };
 
@@ -39,14 +39,18 @@ pub fn number(event: &Value, name: &str) -> Result<u64> {
         .with_context(|| format!("`{name}` is not a number in {event}"))
 }
 
-/// A delay between `least` and `most` ms, the upper end stretched by the machine's slack.
-pub fn delay(event: &Value, name: &str, least: u64, most: u64) -> Result<()> {
+/// The kernel counts in jiffies of up to 10 ms.
+pub const TICK_MS: u64 = 10;
+/// Longer than any delay of a busy machine; a number in other units is beyond it.
+const FAR_TOO_LONG_MS: u64 = 30_000;
+
+/// A time that the kernel cannot cut short. A busy machine may make it longer.
+pub fn at_least(event: &Value, name: &str, least_ms: u64) -> Result<()> {
     let found = number(event, name)?;
-    let most = most + slack_ms();
-    // One tick below: the kernel counts in jiffies of up to 10 ms.
+    let due = least_ms..=least_ms + FAR_TOO_LONG_MS;
     ensure!(
-        found + 10 >= least && found <= most,
-        "`{name}` is {found}, {least} to {most} was due"
+        due.contains(&found) || due.contains(&(found + TICK_MS)),
+        "`{name}` is {found}, {due:?} was due"
     );
     Ok(())
 }
@@ -248,7 +252,11 @@ pub fn last_run(events: &[Record]) -> Result<u64> {
         match event["event"].as_str() {
             Some("probe") => {
                 let probe = number(event, "probe")?;
-                ensure!(probe == run + 1, "probe {probe} follows probe {run}");
+                let text = format!("probe {probe} follows probe {run}");
+                if probe > run + 1 {
+                    bail!(MissedEvents(text));
+                }
+                ensure!(probe == run + 1, text);
                 run = probe;
             }
             Some("answered") => {
@@ -260,6 +268,17 @@ pub fn last_run(events: &[Record]) -> Result<u64> {
         }
     }
     Ok(run)
+}
+
+/// The last run of probes has the length that was due; a shorter one is [`MissedEvents`].
+pub fn ends_with_run(events: &[Record], due: u64) -> Result<()> {
+    let run = last_run(events)?;
+    let text = format!("{run} probes before the timeout, {due} were due");
+    if run < due {
+        bail!(MissedEvents(text));
+    }
+    ensure!(run == due, text);
+    Ok(())
 }
 
 /// Every probe was handed, or not handed, to the IP layer.

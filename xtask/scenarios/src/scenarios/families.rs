@@ -13,6 +13,7 @@ use crate::{
     lab::{
         Actor, Pair, Scene, counters,
         pair::{OURS4, PEER4, PEER6},
+        scene::explain,
     },
     protocol::{Keepalive, Order},
 };
@@ -49,8 +50,7 @@ fn dies_at(to: SocketAddr, name: &'static str) -> Result<Act> {
         check::field(&timeout, "unanswered", 2)?;
         let events = scene.events(&sock);
         check::probes_sent(&events, true)?;
-        let run = check::last_run(&events)?;
-        ensure!(run == 2, "{run} probes before the timeout, 2 were due");
+        check::ends_with_run(&events, 2)?;
         drop(listener);
         Ok(())
     }))
@@ -88,7 +88,7 @@ pub fn other_netns() -> Result<Act> {
         let told = told_apart(&dying, &living)
             .and_then(|()| dying.truth())
             .and_then(|()| living.truth())
-            .map_err(|error| living.explain(dying.explain(error)));
+            .map_err(|error| explain(&[&dying, &living], error));
         drop(listeners);
         told
     }))

@@ -45,7 +45,7 @@ struct Case {
     events: &'static [&'static str],
 }
 
-/// How many katraces a slow machine bears beside the other scenarios.
+/// How many katraces run at a time: a slow machine runs other scenarios too.
 const AT_ONCE: usize = 7;
 
 const BOTH: &[&str] = &["answered", "probe"];
@@ -181,7 +181,7 @@ fn shows_its_part(katrace: &Katrace, keys: &Keys, case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// What of the mix was shown. Other sockets of the machine are nobody's business here.
+/// The events of the mix. Other sockets of the machine are left out.
 fn seen_of(keys: &Keys, records: &[Record]) -> BTreeSet<(char, String)> {
     records
         .iter()

@@ -1,4 +1,4 @@
-//! Sockets in other hands than those that connected them.
+//! Sockets that another process holds than the one that connected them.
 
 use std::{fs, io::Write, net::SocketAddr, path::PathBuf};
 
@@ -25,7 +25,7 @@ const DYING: Keepalive = Keepalive::new(1, 1, 2);
 /// Processes that hold one socket: a server and those it forked.
 const HOLDERS: usize = 8;
 
-/// A socket after its way into another process.
+/// A socket that has moved into another process.
 struct Moved {
     holder: Actor,
     /// Its number there.

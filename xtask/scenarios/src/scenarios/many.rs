@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use crate::lab::{
     Counters, Katrace,
+    account::{Counts, Due},
     many::{Many, PORT, PROCESSES, SOCKETS},
     output,
     time::{deadline, wait_until},
@@ -28,7 +29,7 @@ use crate::lab::{
 /// Room for every probe, so that the machine's speed decides nothing.
 const RING: &str = "67108864";
 
-/// What is looked at of a line; the rest of a hundred thousand lines is not even kept.
+/// The fields of a line that are compared; the rest is not kept, because there are a hundred thousand lines.
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
@@ -49,43 +50,54 @@ struct Holder {
 
 pub fn all_attributed(katrace: &Katrace, many: &mut Many) -> Result<()> {
     let all = SOCKETS * usize::from(PROCESSES);
-    let netns = many.pair.ours.inode.to_string();
     let mut lines = File::from(memfd_create("events", MFdFlags::MFD_CLOEXEC)?);
     let began = Instant::now();
+    let due = each_probes_once(katrace, many, &lines, all)?;
+    let took = began.elapsed();
+    lines.rewind()?;
+    let mut text = String::new();
+    lines.read_to_string(&mut text)?;
+    let shown = each_by_its_process(&text, &many.pids)?;
+    let hidden = due.judge(Counters {
+        keepalive: shown as u64,
+        aborts: 0,
+    })?;
+    println!(
+        "  {shown} of {all} sockets of {PROCESSES} processes, all attributed after {:.1} s; the kernel ran no program \
+         for {hidden}",
+        took.as_secs_f32()
+    );
+    Ok(())
+}
+
+/// Runs katrace with `lines` as its stdout until the kernel has counted a probe of each socket.
+fn each_probes_once(katrace: &Katrace, many: &mut Many, lines: &File, all: usize) -> Result<Due> {
+    let control = katrace.control.as_deref();
+    let netns = many.pair.ours.inode.to_string();
+    let args = ["-o", "json", "-N", &netns, "-e", "probe"];
     let mut child = katrace
-        .command([
-            "-o",
-            "json",
-            "-N",
-            &netns,
-            "-e",
-            "probe",
-            "--ring-size",
-            RING,
-        ])
+        .command(args)
+        .args(["--ring-size", RING])
         .stdout(lines.try_clone()?)
         .stderr(Stdio::piped())
         .spawn()?;
     let complaints = output::read_all(child.stderr.take());
+    let began = Instant::now();
     let ready = wait_until(deadline(10), || {
         lines.metadata().is_ok_and(|file| file.len() > 0)
     });
-    let ready_after = began.elapsed();
-    let base = Counters::of(&many.pair.ours)?;
-    let mut probes = 0;
+    println!("  ready after {} ms", began.elapsed().as_millis());
+    let base = Counts::of(&many.pair.ours, control)?;
+    let mut probed = false;
     if ready {
         many.begin()?;
         let began = Instant::now();
-        wait_until(deadline(20), || {
+        probed = wait_until(deadline(20), || {
             let now = Counters::of(&many.pair.ours);
-            probes = now.map_or(0, |now| now.since(base).keepalive as usize);
-            probes >= all
+            now.is_ok_and(|now| now.since(base.kernel).keepalive >= all as u64)
         });
         many.end()?;
-        println!(
-            "  {probes} probes in {:.1} s",
-            began.elapsed().as_secs_f32()
-        );
+        println!("  probed for {:.1} s", began.elapsed().as_secs_f32());
     }
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
     let status = output::ended(&mut child, 20);
@@ -96,19 +108,13 @@ pub fn all_attributed(katrace: &Katrace, many: &mut Many) -> Result<()> {
         status.success(),
         "katrace ended with {status}\n{complaints}"
     );
-    ensure!(probes == all, "{probes} probes of {all} sockets");
-    let took = began.elapsed();
-    lines.rewind()?;
-    let mut text = String::new();
-    lines.read_to_string(&mut text)?;
-    let shown = each_by_its_process(&text, &many.pids)?;
-    ensure!(shown == all, "{shown} sockets shown of {all}");
-    println!(
-        "  {all} sockets of {PROCESSES} processes: ready after {} ms, all attributed after {:.1} s",
-        ready_after.as_millis(),
-        took.as_secs_f32()
+    let due = Counts::of(&many.pair.ours, control)?.since(base);
+    ensure!(
+        probed && due.kernel.keepalive == all as u64,
+        "{} of {all} sockets",
+        due.kernel
     );
-    Ok(())
+    Ok(due)
 }
 
 /// How many different sockets were shown, each with the one process that holds it.

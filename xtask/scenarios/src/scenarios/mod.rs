@@ -1,6 +1,7 @@
 //! The list of what katrace must show. One list for this host and for every guest.
 
 mod audit;
+mod audit_bench;
 mod audit_path;
 mod bad_input;
 mod causes;
@@ -18,12 +19,13 @@ mod quiet;
 mod real_programs;
 mod settings;
 mod sockets;
+mod sockets_agree;
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many};
+use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many, scene::explain};
 
 /// What a scenario left to do once katrace is ready.
 pub type Act = Box<dyn FnOnce(&Tracer) -> Result<()> + Send>;
@@ -35,16 +37,16 @@ pub type Prepare = fn() -> Result<Act>;
 pub enum Kind {
     /// Prepared before katrace starts, then run beside the others under one tracer.
     Shared(Prepare),
-    /// After the shared ones and beside each other, with tracers of its own.
-    Beside(fn(&Katrace) -> Result<()>),
-    /// Alone and before all others, with tracers of its own.
-    Alone(fn(&Katrace) -> Result<()>),
-    /// Alone, with the crowd of sockets.
+    /// After the shared ones and at the same time as others of this kind, with tracers of its own.
+    Parallel(fn(&Katrace) -> Result<()>),
+    /// Before all others, one at a time, with tracers of its own.
+    Serial(fn(&Katrace) -> Result<()>),
+    /// One at a time, with the crowd of sockets.
     Load(fn(&Katrace, &mut Crowd) -> Result<()>),
-    /// Alone and after all backends' others, with the many processes.
+    /// After all other scenarios of all backends, one at a time, with the many processes.
     Many(fn(&Katrace, &mut Many) -> Result<()>),
-    /// Alone, once per kernel.
-    Once(fn(&Katrace) -> Result<()>),
+    /// Once per kernel, one at a time.
+    OncePerKernel(fn(&Katrace) -> Result<()>),
     /// The same with servers from the archive, on a host that has fetched them.
     Programs(fn(&Katrace, &Path) -> Result<()>),
 }
@@ -250,16 +252,16 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "noticed-late",
         Kind::Shared(noticed::late),
-        "a recv two seconds after the death: delay_ms as the process measured it",
+        "a recv two seconds after the death: delay_ms covers them",
     ),
     scenario(
         "unnoticed",
-        Kind::Alone(noticed::unnoticed),
+        Kind::Serial(noticed::unnoticed),
         "a process that never reads, and one that closes: the summary names them",
     ),
     scenario(
         "filters",
-        Kind::Beside(filters::each_splits_the_mix),
+        Kind::Parallel(filters::each_splits_the_mix),
         "each filter splits a mix",
     ),
     scenario(
@@ -284,67 +286,67 @@ pub const ALL: &[Scenario] = &[
     ),
     scenario(
         "start-to-ready",
-        Kind::Alone(process::start_to_ready),
-        "the best of some starts, under 300 ms in a guest",
+        Kind::Serial(process::start_and_stop),
+        "starts and stops, again and again: ready each time, and no BPF program is left",
     ),
     scenario(
         "verbose",
-        Kind::Alone(process::verbose),
+        Kind::Serial(process::verbose),
         "with -v the verifier accepts the kernel half's log too",
     ),
     scenario(
         "closed-pipe",
-        Kind::Once(process::closed_pipe),
+        Kind::OncePerKernel(process::closed_pipe),
         "a reader that closes early: a quiet end with exit 0",
     ),
     scenario(
         "bad-input",
-        Kind::Once(bad_input::is_named),
+        Kind::OncePerKernel(bad_input::is_named),
         "what was typed wrong: exit 2 and one line that names it",
     ),
     scenario(
         "sockets-settings",
-        Kind::Once(sockets::settings),
+        Kind::OncePerKernel(sockets::settings),
         "settings from sysctl, per socket, mixed, per namespace, of a listener: as getsockopt has them",
     ),
     scenario(
         "sockets-dying",
-        Kind::Once(sockets::dying),
-        "a dying socket is listed as such, and gone when the listing said it would be",
+        Kind::OncePerKernel(sockets::dying),
+        "a dying socket is listed as such until it is gone",
     ),
     scenario(
         "sockets-watch",
-        Kind::Once(sockets::watch),
+        Kind::OncePerKernel(sockets::watch),
         "--watch lists again and again, and SIGINT ends it with exit 0",
     ),
     scenario(
         "sockets-agree",
-        Kind::Once(sockets::readers_agree),
+        Kind::OncePerKernel(sockets_agree::readers_agree),
         "both readers list the same of 2,000 sockets while others come and go",
     ),
     scenario(
         "no-privilege",
-        Kind::Once(process::no_privilege),
+        Kind::OncePerKernel(process::no_privilege),
         "without capabilities: exit 3, naming CAP_BPF",
     ),
     scenario(
         "no-btf",
-        Kind::Once(process::no_btf),
+        Kind::OncePerKernel(process::no_btf),
         "a kernel without BTF: exit 3, a line of cause and one of what to do",
     ),
     scenario(
         "audit-settings",
-        Kind::Once(audit::settings),
+        Kind::OncePerKernel(audit::settings),
         "rules about settings fire on their cases and not on their twins; exit codes",
     ),
     scenario(
         "audit-now",
-        Kind::Once(audit::now),
+        Kind::OncePerKernel(audit::now),
         "a dying and a suspended connection are found, and not once the peer is back",
     ),
     scenario(
         "audit-host",
-        Kind::Once(audit::host),
+        Kind::OncePerKernel(audit::host),
         "rules about listeners, noise and namespaces; the namespace's own connection tracking",
     ),
     scenario(
@@ -360,6 +362,6 @@ fn on(pair: Pair, story: impl FnOnce(&Scene) -> Result<()> + Send + 'static) -> 
         let scene = Scene::open(tracer, &pair)?;
         story(&scene)
             .and_then(|()| scene.truth())
-            .map_err(|error| scene.explain(error))
+            .map_err(|error| explain(&[&scene], error))
     })
 }

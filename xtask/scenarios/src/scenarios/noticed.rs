@@ -2,12 +2,12 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    ops::RangeInclusive,
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
 use super::{
     Act,
@@ -18,9 +18,10 @@ use crate::{
     lab::{
         Actor, Katrace, Pair, Record, Scene, Sock,
         pair::{OURS4, PEER4, SILENT4},
-        time::{deadline, slack_ms, wait_until},
+        scene::explain,
+        time::{deadline, wait_until},
     },
-    protocol::{Keepalive, Order, Wait, Woken},
+    protocol::{Keepalive, Order, Wait},
 };
 
 const PORT: u16 = 7009;
@@ -28,8 +29,8 @@ const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
 /// Room for every process to be waiting before the first probe.
 const SETTINGS: Keepalive = Keepalive::new(2, 1, 2);
 const LATE_MS: u64 = 2000;
-/// By how much `delay_ms` may differ from what the process measured.
-const DIFFERENCE_MS: f64 = 100.0;
+/// From the last death to the end of the trace.
+const SUMMARY_AFTER_MS: u64 = 1000;
 
 /// How a process waits, and the calls as which katrace may know it.
 type Way = (Wait, &'static [&'static str]);
@@ -82,29 +83,36 @@ fn all_of(ways: &'static [Way]) -> Result<Act> {
             actor.sleep_in(sock.fd, *how)?;
             waiting.push((actor, sock, how, calls));
         }
+        let began = Instant::now();
         scene.pair.vanish()?;
         for (actor, sock, how, calls) in &waiting {
             let timeout = scene.wait_for(sock, "timeout", 5, |_| true)?;
-            let woken = actor.woken()?;
-            noticed(scene, sock, &timeout, calls, woken).with_context(|| format!("{how:?}"))?;
+            let errno = actor.woken()?;
+            let most = began.elapsed();
+            let delay = match how {
+                Wait::RecvAfter { ms } => Duration::from_millis(*ms)..=most,
+                _ => Duration::ZERO..=most,
+            };
+            noticed(scene, sock, &timeout, calls, (errno, delay))
+                .with_context(|| format!("{how:?}"))?;
         }
         drop(listener);
         Ok(())
     }))
 }
 
-/// Checks the one `noticed` of a socket, or that katrace said beforehand that there can be none.
+/// Checks the one `noticed` of a socket: the errno with which its call ended, and within which times `delay_ms` lies. Or
+/// checks that katrace said beforehand that there can be none.
 fn noticed(
     scene: &Scene,
     sock: &Sock,
     timeout: &Record,
     calls: &[&str],
-    woken: Woken,
+    (errno, delay): (i32, RangeInclusive<Duration>),
 ) -> Result<()> {
     ensure!(
-        woken.errno == libc::ETIMEDOUT,
-        "the call ended with errno {}",
-        woken.errno
+        errno == libc::ETIMEDOUT,
+        "the call ended with errno {errno}"
     );
     let mut reasons = Vec::new();
     for call in calls {
@@ -134,26 +142,14 @@ fn noticed(
         calls.contains(&call),
         "`call` is {call}, one of {calls:?} was due"
     );
-    delay(&event, woken.after_ms)?;
+    let delay_ms = event["delay_ms"].as_f64();
+    let delay_ms = delay_ms.with_context(|| format!("`delay_ms` is no number in {event}"))?;
+    ensure!(
+        delay_ms >= 0.0 && delay.contains(&Duration::from_secs_f64(delay_ms / 1000.0)),
+        "`delay_ms` is {delay_ms}, {delay:?} was due"
+    );
     let told = of_kind(scene, sock, "noticed");
     ensure!(told.len() == 1, "an error is received once, yet {told:?}");
-    Ok(())
-}
-
-/// Where the process did not measure the delay, it was in the call all the time.
-fn delay(event: &Value, measured: Option<f64>) -> Result<()> {
-    let told = event["delay_ms"].as_f64();
-    let told = told.with_context(|| format!("`delay_ms` is no number in {event}"))?;
-    let (measured, most) = match measured {
-        // From the death to the report of poll, the process has still to be woken.
-        Some(ms) if ms >= LATE_MS as f64 => (ms, DIFFERENCE_MS),
-        Some(ms) => (ms, slack_ms() as f64),
-        None => (0.0, slack_ms() as f64),
-    };
-    ensure!(
-        told >= 0.0 && (told - measured).abs() <= most,
-        "`delay_ms` is {told}, the process measured {measured:.1}"
-    );
     Ok(())
 }
 
@@ -169,6 +165,7 @@ pub fn by_connecting() -> Result<Act> {
     pair.ours.sysctl("ipv4/tcp_syn_retries", 1)?;
     Ok(on(pair, |scene| {
         let to = SocketAddr::from((SILENT4, PORT));
+        let began = Instant::now();
         let mut blocked = Actor::start(&scene.pair.ours, "kat-blocked")?;
         let first = connecting(&mut blocked, 40_011, to)?;
         blocked.tell(&Order::Connect { fd: first.fd, to })?;
@@ -181,13 +178,12 @@ pub fn by_connecting() -> Result<Act> {
         let timeout = scene.wait_for(&first, "timeout", 5, |_| true)?;
         check::field(&timeout, "cause", "connect")?;
         let errno = blocked.errno()?;
-        let woken = Woken {
-            errno,
-            after_ms: None,
-        };
-        noticed(scene, &first, &timeout, &["connect"], woken).context("a blocking connect")?;
+        let ended = (errno, Duration::ZERO..=began.elapsed());
+        noticed(scene, &first, &timeout, &["connect"], ended).context("a blocking connect")?;
         let timeout = scene.wait_for(&second, "timeout", 5, |_| true)?;
-        noticed(scene, &second, &timeout, &["getsockopt"], asking.woken()?)
+        let errno = asking.woken()?;
+        let ended = (errno, Duration::ZERO..=began.elapsed());
+        noticed(scene, &second, &timeout, &["getsockopt"], ended)
             .context("a connect that does not block")
     }))
 }
@@ -213,14 +209,15 @@ pub fn unnoticed(katrace: &Katrace) -> Result<()> {
     let listener = pair.listen(PORT)?;
     let netns = pair.ours.inode.to_string();
     let tracer = katrace
-        .start(["-N", netns.as_str(), "-e", "timeout,noticed"])?
+        .start(["-N", netns.as_str(), "-e", "probe,timeout,noticed"])?
         .ready()?;
     let unseen = tracer.unseen("recv")?;
     let mut held = Held::new(&pair, listener)?;
     let scene = Scene::open(&tracer, &pair)?;
-    held.die(&scene)?;
+    held.die(&scene)
+        .map_err(|error| explain(&[&scene], error))?;
     // Time for the reader's `noticed`, and for the summary to count from.
-    sleep(Duration::from_secs(1));
+    sleep(Duration::from_millis(SUMMARY_AFTER_MS));
     if unseen.is_none() {
         wait_until(deadline(1), || {
             !of_kind(&scene, &held.reader.1, "noticed").is_empty()
@@ -288,7 +285,7 @@ impl Held {
             check::field(entry, "rport", sock.remote.port())?;
             check::field(entry, "errno", "ETIMEDOUT")?;
             check::field(entry, "closed", closed)?;
-            check::delay(entry, "dead_ms", 1000, 5000)?;
+            check::at_least(entry, "dead_ms", SUMMARY_AFTER_MS)?;
         }
         Ok(())
     }

@@ -1,12 +1,10 @@
-//! katrace as a program among others: how it starts, how it ends.
+//! How katrace starts and how it ends.
 
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     os::unix::process::CommandExt,
     process::Stdio,
-    thread::sleep,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,43 +14,29 @@ use nix::{
 };
 
 use crate::{
-    lab::{Actor, Katrace, Pair, output, pair::PEER4, time::in_guest},
+    lab::{Actor, Katrace, Pair, output, pair::PEER4, programs},
     protocol::Keepalive,
 };
 
 const BTF: &str = "/sys/kernel/btf";
-const READY_LIMIT: Duration = Duration::from_millis(300);
-/// A guest shares its emulated CPUs with whatever else the host does: what is measured is what
-/// katrace needs, so the best of some starts counts, and a busy moment only costs another start.
-const STARTS: std::ops::RangeInclusive<u32> = 3..=10;
-/// The kernel is still freeing the trampolines of the katrace before.
-const PAUSE: Duration = Duration::from_millis(500);
+const STARTS: u32 = 3;
 /// Nobody, on every distribution.
 const NOBODY: u32 = 65_534;
 
-pub fn start_to_ready(katrace: &Katrace) -> Result<()> {
-    let mut best = Duration::MAX;
-    let mut starts = 0;
-    while starts < *STARTS.start() || (best >= READY_LIMIT && starts < *STARTS.end()) {
-        sleep(PAUSE);
+/// The times are printed, not judged: the bench measures them.
+pub fn start_and_stop(katrace: &Katrace) -> Result<()> {
+    for _ in 0..STARTS {
         let tracer = katrace.start(["-e", "all"])?.ready()?;
-        best = best.min(tracer.ready_after);
+        println!("  start to ready: {} ms", tracer.ready_after.as_millis());
+        let programs = programs::held_by(tracer.pid())?;
+        ensure!(!programs.is_empty(), "a ready katrace holds no BPF program");
         tracer.stop()?.summary()?;
-        starts += 1;
+        programs::are_gone(&programs)?;
     }
-    println!(
-        "  start to ready: {} ms, the best of {starts}",
-        best.as_millis()
-    );
-    // The host may be busy with other work, or run a debug build; the promise is a guest's.
-    ensure!(
-        !in_guest() || best < READY_LIMIT,
-        "{best:.0?}, {READY_LIMIT:.0?} were promised"
-    );
     Ok(())
 }
 
-/// The log of the kernel half is compiled in, and the verifier only meets it here.
+/// The log of the kernel half is loaded only with `-v`, so the verifier checks it only here.
 pub fn verbose(katrace: &Katrace) -> Result<()> {
     let tracer = katrace.start(["-v", "-e", "all"])?.ready()?;
     tracer.stop()?.summary()?;

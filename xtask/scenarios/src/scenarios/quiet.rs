@@ -1,4 +1,4 @@
-//! The keepalive timer firing for something else than keepalive.
+//! Expiries of the keepalive timer that are not about keepalive.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::{
     Act,
@@ -37,11 +37,7 @@ pub fn sysctl_then_socket() -> Result<Act> {
             check::field(&timeout, "unanswered", probes)?;
             let events = scene.events(sock);
             check::probes_sent(&events, true)?;
-            let run = check::last_run(&events)?;
-            ensure!(
-                run == probes,
-                "{run} probes before the timeout, {probes} were due"
-            );
+            check::ends_with_run(&events, probes)?;
         }
         drop(listener);
         Ok(())

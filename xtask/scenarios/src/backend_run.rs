@@ -1,61 +1,56 @@
-//! The scenarios of one backend.
+//! All scenarios of one backend.
 //!
-//! Where a control runs beside them, a scenario that shares the tracer and in which the kernel counted
-//! more than katrace showed is run again, at most twice, if the kernel ran no program in some timer
-//! softirqs meanwhile: nothing on tracepoints could have seen what happened there. Every other failure
-//! stands at once, and without a control all do.
+//! A scenario fails at once, with one exception: an event is missing, katrace showed everything that was visible in
+//! the scenario's network namespaces, and the kernel counted more there (see `lab/account.rs`). Such a scenario stopped
+//! before its end, so it is run again, at most twice. The report names each such run.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::{
-    lab::{Control, Excuse, Katrace, Start, Tracer, crowd::Crowd},
+    lab::{Katrace, Start, Tracer, control::Softirqs, crowd::Crowd},
     report::Report,
     scenarios::{Kind, Prepare, Scenario},
 };
 
-/// How often such a scenario is run at most.
+/// How often a scenario is run at most.
 const TRIES: usize = 3;
 
 /// One backend.
-pub struct Round<'a> {
+pub struct BackendRun<'a> {
     pub katrace: &'a Katrace,
     pub chosen: &'a [&'a Scenario],
     pub report: &'a Report,
-    pub control: Option<Arc<Control>>,
 }
 
-impl Round<'_> {
+impl BackendRun<'_> {
     pub fn run(&self) {
-        // First, while nothing else keeps the machine busy: some of these are about time.
+        let softirqs = self.softirqs();
         for scenario in self.chosen {
-            if let Kind::Alone(run) = scenario.kind {
+            if let Kind::Serial(run) = scenario.kind {
                 self.judge(scenario, || run(self.katrace));
             }
         }
-        self.together();
-        let mut crowd = None;
-        for scenario in self.chosen {
-            if let Kind::Load(run) = scenario.kind {
-                self.judge(scenario, || {
-                    let crowd = match &mut crowd {
-                        Some(crowd) => crowd,
-                        None => crowd.insert(Crowd::gather(self.control.clone())?),
-                    };
-                    run(self.katrace, crowd)
-                });
-            }
+        self.shared();
+        self.parallel();
+        self.load();
+        if let Some((now, base)) = self.softirqs().zip(softirqs) {
+            let (hidden, counted) = (now.hidden_since(base), now.counted_since(base));
+            println!("  timer softirqs without any program: {hidden} of {counted}");
         }
     }
 
-    /// Everything that may overlap: prepared at once and played under one tracer, then those with
-    /// tracers of their own.
-    fn together(&self) {
-        let mut shared: Vec<_> = self
+    fn softirqs(&self) -> Option<Softirqs> {
+        self.katrace.control.as_deref()?.softirqs().ok()
+    }
+
+    /// Prepared at once and played under one tracer; those that may be run again, again.
+    fn shared(&self) {
+        let mut left: Vec<_> = self
             .chosen
             .iter()
             .filter_map(|scenario| match scenario.kind {
@@ -64,28 +59,45 @@ impl Round<'_> {
             })
             .collect();
         for tries_left in (0..TRIES).rev() {
-            if !shared.is_empty() {
-                shared = self.under_one_tracer(&shared, tries_left > 0);
+            if !left.is_empty() {
+                left = self.under_one_tracer(&left, tries_left > 0);
             }
         }
-        // Only now: a call that sleeps in the kernel while another tracer attaches to the same
-        // function returns past the programs of both.
+    }
+
+    /// With tracers of their own. After the shared ones: a call that sleeps in the kernel while another tracer attaches
+    /// to the same function returns past the programs of both.
+    fn parallel(&self) {
         thread::scope(|scope| {
             for scenario in self.chosen {
-                if let Kind::Beside(run) = scenario.kind {
+                if let Kind::Parallel(run) = scenario.kind {
                     scope.spawn(move || self.judge(scenario, || run(self.katrace)));
                 }
             }
         });
     }
 
-    /// Returns those to be run again.
+    fn load(&self) {
+        let mut crowd = None;
+        for scenario in self.chosen {
+            if let Kind::Load(run) = scenario.kind {
+                self.judge(scenario, || {
+                    let crowd = match &mut crowd {
+                        Some(crowd) => crowd,
+                        None => crowd.insert(Crowd::gather()?),
+                    };
+                    run(self.katrace, crowd)
+                });
+            }
+        }
+    }
+
+    /// Returns the scenarios to run again.
     fn under_one_tracer<'s>(
         &self,
         shared: &[(&'s Scenario, Prepare)],
-        may_excuse: bool,
+        may_retry: bool,
     ) -> Vec<(&'s Scenario, Prepare)> {
-        let control = self.control.as_deref().filter(|_| may_excuse);
         let prepared: Vec<_> = thread::scope(|scope| {
             let threads: Vec<_> = shared
                 .iter()
@@ -96,11 +108,13 @@ impl Round<'_> {
                 .map(|(shared, thread)| (shared, thread.join()))
                 .collect()
         });
+        let backend = &self.katrace.backend;
         let tracer = match self.katrace.start(["-e", "all"]).and_then(Start::ready) {
             Ok(tracer) => tracer,
             Err(error) => {
                 for (scenario, _) in shared {
-                    self.judge(scenario, || Err(anyhow!("{error:#}")));
+                    let error = || Err(anyhow!("{error:#}"));
+                    self.report.judge(backend, scenario.name, false, error);
                 }
                 return Vec::new();
             }
@@ -110,28 +124,33 @@ impl Round<'_> {
             for (shared, act) in prepared {
                 let (tracer, again) = (&tracer, &again);
                 scope.spawn(move || {
-                    let name = shared.0.name;
-                    let excuse = Excuse::from_now(control);
                     let run = || {
                         let act = act.map_err(|_| anyhow!("the preparation died"))?;
                         act.and_then(|act| act(tracer))
                     };
-                    let is_excused = |error: &_| excuse.holds_for(name, error);
-                    let backend = &self.katrace.backend;
-                    if self.report.judge_unless(backend, name, run, is_excused) {
+                    if self.report.judge(backend, shared.0.name, may_retry, run) {
                         let mut again = again.lock().unwrap_or_else(PoisonError::into_inner);
                         again.push(*shared);
                     }
                 });
             }
         });
-        self.report
-            .judge(&self.katrace.backend, "shared-summary", || adds_up(tracer));
+        let summary = || adds_up(tracer);
+        self.report.judge(backend, "shared-summary", false, summary);
         again.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, scenario: &Scenario, run: impl FnOnce() -> Result<()>) {
-        self.report.judge(&self.katrace.backend, scenario.name, run);
+    fn judge(&self, scenario: &Scenario, mut run: impl FnMut() -> Result<()>) {
+        let backend = &self.katrace.backend;
+        for tries_left in (0..TRIES).rev() {
+            let may_retry = tries_left > 0;
+            if !self
+                .report
+                .judge(backend, scenario.name, may_retry, &mut run)
+            {
+                break;
+            }
+        }
     }
 }
 
@@ -151,13 +170,13 @@ fn adds_up(tracer: Tracer) -> Result<()> {
         ("resets", "reset"),
         ("noticed", "noticed"),
     ] {
-        let said = summary[name]
+        let counted = summary[name]
             .as_u64()
             .with_context(|| format!("no `{name}` in {summary}"))?;
         let shown = stopped.count(event);
         ensure!(
-            said == shown,
-            "`{name}` is {said} in the summary, {shown} lines were printed"
+            counted == shown,
+            "`{name}` is {counted} in the summary, {shown} lines were printed"
         );
     }
     ensure!(summary["lost"] == 0, "lost records: {summary}");
