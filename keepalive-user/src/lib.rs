@@ -5,6 +5,7 @@
 //! `trace` joins them. docs/architecture.md is the map.
 
 pub mod audit;
+mod cache;
 pub mod cli;
 pub mod decode;
 pub mod enrich;
@@ -28,11 +29,12 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{cli::Request, inspect::Outcome, sinks::Buffers, source::HostError};
+use crate::{cli::Request, inspect::Outcome, sinks::Buffers, source::HostError, trace::Ended};
 
 /// Exit codes of the contract.
 mod exit {
     pub const FINDINGS: u8 = 1;
+    pub const CUT_SHORT: u8 = 1;
     pub const USAGE: u8 = 2;
     pub const HOST: u8 = 3;
     pub const INTERNAL: u8 = 4;
@@ -55,7 +57,9 @@ pub fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Trace(settings)) => match trace::run(&settings) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(Ended::Complete) => ExitCode::SUCCESS,
+            // Stderr has been told what is missing.
+            Ok(Ended::CutShort) => ExitCode::from(exit::CUT_SHORT),
             Err(error) => explain(&error),
         },
         Ok(Request::Sockets(settings)) => match sockets::run(*settings) {

@@ -49,6 +49,28 @@ impl Progress {
         }
     }
 
+    /// What is to be shown of a count, for those who do not write to stderr themselves.
+    pub fn text(&mut self, seen: usize) -> Option<String> {
+        self.seen = seen;
+        if !self.shown {
+            return None;
+        }
+        let now = Instant::now();
+        let is_due = match self.told {
+            None => now - self.began > AFTER,
+            Some(told) => now - told > EVERY,
+        };
+        is_due.then(|| {
+            self.told = Some(now);
+            format!("\rkatrace: {seen} sockets …")
+        })
+    }
+
+    /// What takes the line away, if there is one.
+    pub fn last_text(mut self) -> Option<&'static str> {
+        self.told.take().map(|_| "\r\x1b[K")
+    }
+
     /// Takes the line away, if there is one.
     pub fn end(&mut self) {
         if self.told.take().is_some() {

@@ -12,7 +12,7 @@ use super::{
     rows::{Recent, Rows},
 };
 use crate::{
-    enrich::Directory,
+    enrich::FdIndex,
     event::Owner,
     settings::{Filters, ReaderChoice, SnapshotSettings},
     source::{HostError, SocketIterator, preflight},
@@ -106,12 +106,12 @@ impl Reader {
 
 /// Who holds what: by the kernel's own walk where it walks, which takes a fraction of the time that
 /// /proc does.
-fn walk(iterator: &mut SocketIterator) -> Directory {
+fn walk(iterator: &mut SocketIterator) -> FdIndex {
     let mut found = Vec::new();
     if iterator.descriptors(|row| found.push((row.inode, row.tgid, row.fd))) {
-        Directory::of(found)
+        FdIndex::of(found)
     } else {
-        Directory::read()
+        FdIndex::read()
     }
 }
 
@@ -127,7 +127,7 @@ fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
 /// Sockets on their way to whoever wants them.
 struct Sockets<'a, V> {
     /// Read while the kernel makes the first rows.
-    directory: Option<Directory>,
+    directory: Option<FdIndex>,
     filters: &'a Filters,
     /// Those that `--cgroup` means, for what sock_diag tells.
     cgroups: Option<&'a HashSet<u64>>,
@@ -213,7 +213,7 @@ impl<V: Visitor> Sockets<'_, V> {
                 return Ok(true);
             }
         }
-        let owner = owner(self.directory.get_or_insert_with(Directory::read), &facts);
+        let owner = owner(self.directory.get_or_insert_with(FdIndex::read), &facts);
         if !filters.want_owner(&owner) {
             return Ok(true);
         }
@@ -222,7 +222,7 @@ impl<V: Visitor> Sockets<'_, V> {
     }
 }
 
-fn owner(directory: &Directory, facts: &Facts) -> Arc<Owner> {
+fn owner(directory: &FdIndex, facts: &Facts) -> Arc<Owner> {
     match facts.inode {
         Some(inode) => directory.owner(inode),
         None => Arc::default(),
