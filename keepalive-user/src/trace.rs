@@ -90,12 +90,13 @@ impl Tracer<'_> {
                 ..
             } = self;
             let mut answers = None;
-            let is_full = pipeline.is_full();
+            let may_take = pipeline.may_take();
             tokio::select! {
                 biased;
                 () = stop.asked() => return Ok(End::Asked),
                 () = output.ended() => return Ok(End::NoReader),
                 () = at(pipeline.deadline()) => pipeline.release(),
+                () = at(pipeline.pause()) => pipeline.end_pause(),
                 () = at(pipeline.loss_check()) => if pipeline.check_loss(source)? {
                     worker.forget();
                 },
@@ -116,7 +117,7 @@ impl Tracer<'_> {
                         std::io::Error::other("the thread has ended"),
                     ))?);
                 }
-                drained = source.drain(|bytes| pipeline.take(bytes)), if !is_full => {
+                drained = source.drain(|bytes| pipeline.take(bytes)), if may_take => {
                     pipeline.after_batch(drained?);
                 }
             }

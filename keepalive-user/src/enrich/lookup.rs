@@ -37,8 +37,8 @@ type Held = (u32, Option<u32>);
 pub enum Found {
     /// This is who holds it.
     All(Entry),
-    /// A holder may be missing; only a pass can tell.
-    NeedsPass,
+    /// A holder may be missing, and only a pass can tell. This is what was found so far; `None`: nobody.
+    NeedsPass(Option<Entry>),
 }
 
 /// Tables of descriptors and processes.
@@ -122,7 +122,8 @@ impl Lookup {
         }
         if !explains(&held, request) {
             if !without_pass && !self.descriptors.has_passed_since(request.monotonic_ns) {
-                return Found::NeedsPass;
+                let has_some = !held.is_empty();
+                return Found::NeedsPass(has_some.then(|| self.entry(request, &held)));
             }
             self.add_fixed(request, &mut held);
         }
@@ -228,6 +229,7 @@ impl Lookup {
             refs: count(held)..=request.refs.max(count(held)),
             actor: actor(request.evidence.as_ref()),
             user: request.user,
+            is_partial: false,
             stamp: request.stamp,
             looked: request.time,
         }

@@ -63,16 +63,31 @@ pub enum Answer {
     Passed,
     /// Who holds a socket.
     Owner {
+        /// The socket.
         inode: u64,
+        /// What was found of it.
         entry: Entry,
-        /// The next pass is too far off to wait for it. A second answer follows after it.
-        is_early: bool,
+        /// Whether more is to come.
+        stage: Stage,
     },
     /// Who held it last, as far as it is known.
     Last {
+        /// The socket.
         inode: u64,
+        /// `None`: that is not known.
         process: Option<Process>,
     },
     /// Addresses with the functions that they are in.
     Names(Vec<(u64, Option<String>)>),
+}
+
+/// How far a look-up has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Everything was looked at.
+    Done,
+    /// A pass is needed, and soon made. Until then this serves whatever cannot wait.
+    PassComes,
+    /// A pass is needed, but too far off to wait for it. Until then this is believed.
+    PassIsFarOff,
 }

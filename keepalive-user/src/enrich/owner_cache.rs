@@ -34,6 +34,8 @@ pub struct Entry {
     pub actor: Option<(u32, Act)>,
     /// Who had used it last when this was found.
     pub user: Option<u32>,
+    /// Holders may be missing, and a pass will tell soon.
+    pub is_partial: bool,
     /// Changes up to here are in it.
     pub stamp: Stamp,
     /// The moment of the event that it was looked up for.
@@ -64,7 +66,8 @@ impl Entry {
         let age = decoded.time.0 - self.looked.0;
         let is_older_than = |limit: Duration| age >= limit.as_nanos().cast_signed();
         let is_unchanged = |pid| changes.is_unchanged(pid, self.stamp);
-        if !self.refs.contains(&decoded.refs)
+        if self.is_partial
+            || !self.refs.contains(&decoded.refs)
             || self.actor != actor(decoded.evidence.as_ref())
             || self.user != decoded.user
             || is_older_than(if is_death { FRESH_AT_DEATH } else { FRESH })

@@ -27,13 +27,13 @@ use crate::{
 /// No item waits longer than this.
 pub const WAIT: Duration = Duration::from_secs(1);
 /// Items that may wait at once.
-pub const WAITING: usize = 16_384;
+pub const WAITING: usize = 32_768;
 /// So many questions are asked for one item. Then the last answer is good enough, even if something changed
 /// since.
 const ASKS: u8 = 2;
 
 // What waits has a bound in bytes too: beside this, an item has at most a name of 16 bytes.
-const _: () = assert!(WAITING * size_of::<Waiting>() <= 8 << 20);
+const _: () = assert!(WAITING * size_of::<Waiting>() <= 16 << 20);
 
 /// What goes through in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +105,11 @@ impl Resolver {
     /// Whether nothing more should be taken in until the first pass is done.
     pub fn is_full(&self) -> bool {
         self.is_held && self.waiting.len() >= WAITING
+    }
+
+    /// Whether so much waits that the worker should get a moment.
+    pub fn is_crowded(&self) -> bool {
+        self.waiting.len() > WAITING / 2
     }
 
     /// When [`Resolver::release`] is to be called even if no answer has come.

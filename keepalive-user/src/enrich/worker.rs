@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     lookup::{Found, Lookup},
-    messages::{Answer, Message, Request},
+    messages::{Answer, Message, Request, Stage},
 };
 use crate::source::{self, ProcessTables};
 
@@ -286,31 +286,35 @@ impl Desk {
                 answers.push(Answer::Owner {
                     inode: request.inode,
                     entry,
-                    is_early: false,
+                    stage: Stage::Done,
                 });
             }
         }
     }
 
     fn owner(&mut self, request: Request, answers: &mut Vec<Answer>) {
-        let (found, is_early) = match self.lookup.look(&request, false) {
-            Found::NeedsPass if self.lookup.is_pass_far_off(Instant::now()) => {
-                (self.lookup.look(&request, true), true)
+        let (found, stage) = match self.lookup.look(&request, false) {
+            Found::All(entry) => (Some(entry), Stage::Done),
+            Found::NeedsPass(so_far) => {
+                let is_far_off = self.lookup.is_pass_far_off(Instant::now());
+                let stage = if is_far_off {
+                    Stage::PassIsFarOff
+                } else {
+                    Stage::PassComes
+                };
+                (so_far, stage)
             }
-            found => (found, false),
         };
-        let inode = request.inode;
-        if let Found::All(entry) = found {
+        if let Some(entry) = found {
             answers.push(Answer::Owner {
-                inode,
+                inode: request.inode,
                 entry,
-                is_early,
+                stage,
             });
-            if !is_early {
-                return;
-            }
         }
-        self.for_pass.push(request);
+        if stage != Stage::Done {
+            self.for_pass.push(request);
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Shared {
     }
 
     fn write_all(&self, stream: &impl AsFd) -> io::Result<()> {
-        while let Some((bytes, after)) = self.next() {
+        while let Some(Batch { bytes, after }) = self.next() {
             if let Some((other, end)) = after {
                 other.reaches(end);
             }
@@ -187,11 +187,14 @@ impl Shared {
     }
 
     /// The next batch, which stays first in line while it is written; `None` when no more will come.
-    fn next(&self) -> Option<(Bytes, Option<(Arc<Self>, u64)>)> {
+    fn next(&self) -> Option<Batch> {
         let mut state = self.lock();
         loop {
             if let Some(batch) = state.batches.front_mut() {
-                return Some((batch.bytes.clone(), batch.after.take()));
+                return Some(Batch {
+                    bytes: batch.bytes.clone(),
+                    after: batch.after.take(),
+                });
             }
             if state.is_closed {
                 return None;

@@ -19,6 +19,10 @@ const LOSS_CHECK: Duration = Duration::from_secs(1);
 /// The wall clock may be stepped, so the distance to it is measured again this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
+/// While many events wait for their owners, the ring is read no more often than this. It has room for a
+/// moment; and where all CPUs are busy, the worker needs one.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// The rooms from `decode` to `sinks`, one behind the other.
 pub struct Pipeline {
     hz: u32,
@@ -30,6 +34,8 @@ pub struct Pipeline {
     /// Notices that the kernel half could not deliver, as of the last time it was asked.
     unheard: u64,
     is_ready: bool,
+    /// The ring is not read before this.
+    pause: Option<Instant>,
     loss_check: Option<Instant>,
     began: Instant,
     /// Only where `--stats` asks for it.
@@ -66,6 +72,7 @@ impl Pipeline {
             },
             unheard: 0,
             is_ready: false,
+            pause: None,
             loss_check: None,
             began: Instant::now(),
             stats: settings.stats.then(Stats::begin),
@@ -82,10 +89,20 @@ impl Pipeline {
         self.resolver.is_waiting()
     }
 
-    /// Whether no more records may be taken before the first pass is done. The ring holds them, and the kernel half
-    /// counts what does not fit.
-    pub fn is_full(&self) -> bool {
-        self.resolver.is_full()
+    /// Whether records may be taken from the ring now. Otherwise the ring holds them, and the kernel half counts
+    /// what does not fit.
+    pub fn may_take(&self) -> bool {
+        !self.resolver.is_full() && self.pause.is_none()
+    }
+
+    /// When [`Pipeline::end_pause`] is due.
+    pub fn pause(&self) -> Option<Instant> {
+        self.pause
+    }
+
+    /// The ring may be read again.
+    pub fn end_pause(&mut self) {
+        self.pause = None;
     }
 
     /// When [`Pipeline::release`] is due.
@@ -127,6 +144,9 @@ impl Pipeline {
     pub fn after_batch(&mut self, drained: Drained) {
         if let Some(stats) = &mut self.stats {
             stats.took(drained);
+        }
+        if self.resolver.is_crowded() {
+            self.pause = Some(Instant::now() + PAUSE);
         }
         if self.clock_taken.elapsed() > CLOCK_CHECK {
             self.clock = Clock::now();

@@ -10,7 +10,7 @@ use crate::{
         calls::Calls,
         changes::Changes,
         evidence,
-        messages::{Answer, Message, Request},
+        messages::{Answer, Message, Request, Stage},
         owner_cache::{Belief, OwnerCache},
     },
     event::{Owner, Process},
@@ -136,14 +136,15 @@ impl Knowledge {
             Answer::Passed => {}
             Answer::Owner {
                 inode,
-                entry,
-                is_early,
+                mut entry,
+                stage,
             } => {
                 let question = Question::Owner(inode);
                 let has_ended = self.open.get(&question).copied();
-                if !is_early {
+                if stage == Stage::Done {
                     self.open.remove(&question);
                 }
+                entry.is_partial = stage == Stage::PassComes;
                 // The inode of a socket that is gone may belong to another one by now.
                 if has_ended == Some(false) {
                     self.owners.insert(inode, entry);

@@ -1,16 +1,13 @@
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
-};
+mod property;
 
-use proptest::prelude::*;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::{
     decode::{Act, Evidence},
     enrich::{
         identity::Identity,
-        messages::Request,
+        messages::{Request, Stage},
         owner_cache::{Entry, actor},
         owner_rank::Before,
     },
@@ -119,6 +116,7 @@ fn found(request: &Request, pid: Option<u32>) -> Entry {
         refs: 1..=request.refs,
         actor: actor(request.evidence.as_ref()),
         user: request.user,
+        is_partial: false,
         stamp: request.stamp,
         looked: request.time,
     }
@@ -204,7 +202,7 @@ impl Test {
         let answers = asked.iter().map(|request| Answer::Owner {
             inode: request.inode,
             entry: found(request, Some(request.inode as u32)),
-            is_early: false,
+            stage: Stage::Done,
         });
         self.answer(answers.collect());
         asked.len()
@@ -228,7 +226,7 @@ fn the_order_of_events_is_kept_whatever_is_answered_first() {
     let answer = |request: &Request| Answer::Owner {
         inode: request.inode,
         entry: found(request, Some(request.inode as u32)),
-        is_early: false,
+        stage: Stage::Done,
     };
     test.answer(vec![answer(&asked[2])]);
     test.answer(vec![answer(&asked[1])]);
@@ -293,7 +291,7 @@ fn a_change_after_the_question_asks_once_more_and_not_for_ever() {
         test.answer(vec![Answer::Owner {
             inode: 10,
             entry: found(&asked[0], Some(10)),
-            is_early: false,
+            stage: Stage::Done,
         }]);
     }
     assert_eq!(test.out, [(1, Some(10))]);
@@ -301,19 +299,39 @@ fn a_change_after_the_question_asks_once_more_and_not_for_ever() {
 }
 
 #[test]
-fn an_early_answer_serves_until_the_full_one() {
+fn where_a_pass_is_far_off_what_was_found_so_far_serves_until_then() {
     let mut test = Test::new();
     test.event(event(10, 0, 1));
     let asked = test.asked();
-    let answer = |pid, is_early| Answer::Owner {
+    let answer = |pid, stage| Answer::Owner {
         inode: 10,
         entry: found(&asked[0], Some(pid)),
-        is_early,
+        stage,
     };
-    test.answer(vec![answer(1, true)]);
+    test.answer(vec![answer(1, Stage::PassIsFarOff)]);
     assert_eq!(test.out, [(1, Some(1))]);
-    test.answer(vec![answer(2, false)]);
+    test.answer(vec![answer(2, Stage::Done)]);
     test.event(event(10, 1, 2));
+    assert_eq!(test.out, [(1, Some(1)), (2, Some(2))]);
+}
+
+#[test]
+fn where_a_pass_comes_soon_what_was_found_so_far_serves_only_what_cannot_wait() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    let asked = test.asked();
+    let answer = |pid, stage| Answer::Owner {
+        inode: 10,
+        entry: found(&asked[0], Some(pid)),
+        stage,
+    };
+    test.answer(vec![answer(1, Stage::PassComes)]);
+    assert_eq!(test.out, []);
+    test.later(WAIT / 2);
+    test.event(event(10, 0, 2));
+    test.later(WAIT / 2);
+    assert_eq!(test.out, [(1, Some(1))]);
+    test.answer(vec![answer(2, Stage::Done)]);
     assert_eq!(test.out, [(1, Some(1)), (2, Some(2))]);
 }
 
@@ -343,7 +361,7 @@ fn a_loss_of_changes_makes_everything_unknown() {
     let answers = asked.iter().map(|request| Answer::Owner {
         inode: request.inode,
         entry: found(request, None),
-        is_early: false,
+        stage: Stage::Done,
     });
     test.answer(answers.collect());
     // What was asked before the loss does not count. The first in line asks again at once.
@@ -426,6 +444,7 @@ fn past_the_bound_the_first_in_line_goes_on() {
     let mut test = Test::new();
     let most = WAITING as u16;
     for mark in 0..most {
+        assert_eq!(test.resolver.is_crowded(), usize::from(mark) > WAITING / 2);
         test.event(event(u64::from(mark), 0, mark));
     }
     assert_eq!(test.out, []);
@@ -441,141 +460,4 @@ fn past_the_bound_the_first_in_line_goes_on() {
     assert!(answered >= usize::from(most), "{answered}");
     assert_eq!(test.marks(), (0..=most).collect::<Vec<_>>());
     assert!(test.out[1..].iter().all(|(_, pid)| pid.is_some()));
-}
-
-/// What may happen, in any order.
-#[derive(Clone, Debug)]
-enum Step {
-    Event {
-        inode: u64,
-        refs: u32,
-        user: Option<u32>,
-    },
-    Received,
-    Ended(u64),
-    Change(u32),
-    Lost,
-    Answer {
-        which: usize,
-        is_early: bool,
-    },
-    Pass(u64),
-    Flush,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let event = (0..6u64, 0..3u32, proptest::option::of(0..2u32))
-        .prop_map(|(inode, refs, user)| Step::Event { inode, refs, user });
-    prop_oneof![
-        8 => event,
-        1 => Just(Step::Received),
-        1 => (0..6u64).prop_map(Step::Ended),
-        2 => (0..6u32).prop_map(Step::Change),
-        1 => Just(Step::Lost),
-        6 => (any::<usize>(), any::<bool>())
-            .prop_map(|(which, is_early)| Step::Answer { which, is_early }),
-        3 => (0..700u64).prop_map(Step::Pass),
-        1 => Just(Step::Flush),
-    ]
-}
-
-/// The mark of everything that goes through, in the order in which it came out.
-fn mark(resolved: &Resolved) -> u128 {
-    match resolved {
-        Resolved::Event(event) => event.time.0.cast_unsigned(),
-        Resolved::Received(received) => received.time.0.cast_unsigned(),
-        Resolved::Ended(_) => u128::MAX,
-    }
-}
-
-proptest! {
-    /// Whatever comes in whatever order: everything comes out once, in the order in which it came in, within its
-    /// time, and with an owner that somebody told.
-    #[test]
-    fn order_is_kept_and_nothing_is_lost(steps in proptest::collection::vec(step(), 0..200)) {
-        let mut resolver = Resolver::new(&Filters::default());
-        let mut now = Instant::now();
-        let mut open: Vec<Message> = Vec::new();
-        let (mut came, mut went) = (Vec::new(), Vec::new());
-        let mut told = BTreeSet::new();
-        resolver.begin(now, &mut |_| ());
-        for (at, step) in steps.into_iter().enumerate() {
-            let time = at as u128;
-            let mut out = |resolved: Resolved| went.push((mark(&resolved), resolved));
-            match step {
-                Step::Event { inode, refs, user } => {
-                    came.push(time);
-                    let decoded = Decoded {
-                        time: Time(time.cast_signed()),
-                        refs,
-                        user,
-                        ..event(inode, 0, 0)
-                    };
-                    resolver.take(Item::Event(decoded), now, &mut out);
-                }
-                Step::Received => {
-                    came.push(time);
-                    let received = Received {
-                        time: Time(time.cast_signed()),
-                        ..received(1, [at as u64, 1])
-                    };
-                    resolver.take(Item::Received(received), now, &mut out);
-                }
-                Step::Ended(inode) => {
-                    came.push(u128::MAX);
-                    resolver.take(Item::Ended(inode), now, &mut out);
-                }
-                Step::Change(pid) => resolver.change(Notice::Renamed { pid }),
-                Step::Lost => resolver.forget(),
-                Step::Answer { which, is_early } if !open.is_empty() => {
-                    let which = which % open.len();
-                    let answer = match open.remove(which) {
-                        Message::Owner(request) => {
-                            told.insert(at as u32);
-                            let answer = Answer::Owner {
-                                inode: request.inode,
-                                entry: found(&request, Some(at as u32)),
-                                is_early,
-                            };
-                            if is_early {
-                                open.push(Message::Owner(request));
-                            }
-                            answer
-                        }
-                        Message::Names(addresses) => Answer::Names(
-                            addresses.into_iter().map(|address| (address, None)).collect(),
-                        ),
-                        other => panic!("{other:?}"),
-                    };
-                    resolver.answer(vec![answer], now, &mut out);
-                }
-                Step::Answer { .. } => {}
-                Step::Pass(ms) => {
-                    now += Duration::from_millis(ms);
-                    resolver.release(now, &mut out);
-                    // What is released by the clock was not overdue before that.
-                    prop_assert!(resolver.deadline().is_none_or(|deadline| deadline > now));
-                }
-                Step::Flush => {
-                    resolver.flush(&mut out);
-                    prop_assert!(!resolver.is_waiting());
-                }
-            }
-            open.extend(
-                std::mem::take(resolver.messages())
-                    .into_iter()
-                    .filter(|message| !matches!(message, Message::Changed(_))),
-            );
-        }
-        resolver.flush(&mut |resolved| went.push((mark(&resolved), resolved)));
-        let marks: Vec<u128> = went.iter().map(|(mark, _)| *mark).collect();
-        prop_assert_eq!(marks, came);
-        for (_, resolved) in &went {
-            if let Resolved::Event(event) = resolved
-                && let Some(process) = &event.owner.process
-            {
-                prop_assert!(told.contains(&process.pid));
-            }
-        }
-    }
 }
