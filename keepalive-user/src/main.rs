@@ -1,5 +1,7 @@
-//! katrace: TCP keepalive at work. Everything is in the library beside this file.
+//! The program `katrace`. All of its code is in the library beside this file.
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     katrace::main()
 }

@@ -1,30 +1,18 @@
-//! The words of the contract for the domain's types.
+//! The words of JSON, CSV and the table for the types of `event` and `snapshot`. The words of the
+//! kinds of event are in the table of `event::EventKind`.
 
 use std::fmt;
 
 use rustix::io::Errno as Os;
 
 use crate::{
-    event::{Attach, Call, Cause, Errno, Family, Kind, OwnerFrom, Runtime, State},
+    event::{Attach, Call, Cause, Errno, Family, OwnerFrom, Runtime, State},
     snapshot::Origin,
 };
 
-impl Kind {
-    /// The `event` field.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Probe { .. } => "probe",
-            Self::Answered { .. } => "answered",
-            Self::Stalled { .. } => "stalled",
-            Self::Timeout { .. } => "timeout",
-            Self::Reset { .. } => "reset",
-            Self::Noticed { .. } => "noticed",
-        }
-    }
-}
-
 impl Family {
-    pub fn name(self) -> &'static str {
+    /// The `family` field.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
@@ -34,7 +22,7 @@ impl Family {
 
 impl State {
     /// The kernel's name without its `TCP_` prefix.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Established => "ESTABLISHED",
             Self::SynSent => "SYN_SENT",
@@ -53,7 +41,8 @@ impl State {
 }
 
 impl Origin {
-    pub fn name(self) -> &'static str {
+    /// The `keepidle_from` field and its siblings.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Socket => "socket",
             Self::Netns => "netns",
@@ -63,7 +52,8 @@ impl Origin {
 }
 
 impl OwnerFrom {
-    pub fn name(self) -> &'static str {
+    /// The `owner_from` field.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Accept => "accept",
@@ -77,7 +67,7 @@ impl OwnerFrom {
 
 impl Call {
     /// The `call` field.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Recv => "recv",
             Self::Send => "send",
@@ -90,7 +80,8 @@ impl Call {
 }
 
 impl Runtime {
-    pub fn name(self) -> &'static str {
+    /// The `runtime` field of a container.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Containerd => "containerd",
@@ -101,7 +92,8 @@ impl Runtime {
 }
 
 impl Attach {
-    pub fn name(self) -> &'static str {
+    /// The `attach` field, and the word for `--attach`.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
@@ -111,7 +103,7 @@ impl Attach {
 }
 
 impl Cause {
-    /// Every cause, in the order of the contract.
+    /// Every cause, in the order of docs/events.md. A cause stands at the index `cause as usize`.
     pub const ALL: [Self; 7] = [
         Self::Keepalive,
         Self::UserTimeout,
@@ -122,7 +114,8 @@ impl Cause {
         Self::Other,
     ];
 
-    pub fn name(self) -> &'static str {
+    /// The `cause` field.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Keepalive => "keepalive",
             Self::UserTimeout => "user_timeout",
@@ -136,9 +129,9 @@ impl Cause {
 }
 
 impl Errno {
-    /// The symbol of an error a TCP socket can end with; `None` for any other number.
+    /// The symbol, for the errors that a TCP socket can end with; `None` for any other number.
     pub fn name(self) -> Option<&'static str> {
-        // The numbers differ between architectures, so none is written here.
+        // The numbers differ between architectures, so they come from the C headers.
         const NAMES: [(Os, &str); 18] = [
             (Os::TIMEDOUT, "ETIMEDOUT"),
             (Os::HOSTUNREACH, "EHOSTUNREACH"),

@@ -1,50 +1,51 @@
-//! How far a reading is, on stderr, for whoever waits longer than a moment.
+//! A line on stderr that says how far a long reading of sockets is.
 
 use std::{
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
-/// What takes longer says how far it is,
+/// A reading that takes longer than this shows its progress.
 const AFTER: Duration = Duration::from_secs(2);
-/// this often.
+/// How often the line is written anew.
 const EVERY: Duration = Duration::from_millis(500);
-/// Sockets between two looks at the clock.
+/// The clock is read once in this many sockets.
 const GRAIN: usize = 256;
 
-/// One line that grows, and is gone at the end.
+/// One line with a count, which is removed at the end.
 pub struct Progress {
     shown: bool,
     seen: usize,
     began: Instant,
-    told: Option<Instant>,
+    /// When the line was last written; `None` = not yet.
+    shown_at: Option<Instant>,
 }
 
 impl Progress {
-    /// Starts the clock; nothing is shown where `wanted` is false or stderr is no terminal.
+    /// Starts the clock. Nothing is ever shown if `wanted` is false or stderr is no terminal.
     pub fn start(wanted: bool) -> Self {
         Self {
             shown: wanted && io::stderr().is_terminal(),
             seen: 0,
             began: Instant::now(),
-            told: None,
+            shown_at: None,
         }
     }
 
-    /// One more socket.
+    /// Counts one more socket.
     pub fn step(&mut self) {
         self.seen += 1;
         if !self.shown || !self.seen.is_multiple_of(GRAIN) {
             return;
         }
         let now = Instant::now();
-        let due = match self.told {
+        let is_due = match self.shown_at {
             None => now - self.began > AFTER,
-            Some(told) => now - told > EVERY,
+            Some(last) => now - last > EVERY,
         };
-        if due {
-            self.told = Some(now);
-            // If stderr is closed there is nobody to tell.
+        if is_due {
+            self.shown_at = Some(now);
+            // If stderr is closed, nobody can be told.
             let _ = write!(io::stderr(), "\rkatrace: {} sockets …", self.seen);
         }
     }
@@ -56,24 +57,24 @@ impl Progress {
             return None;
         }
         let now = Instant::now();
-        let is_due = match self.told {
+        let is_due = match self.shown_at {
             None => now - self.began > AFTER,
-            Some(told) => now - told > EVERY,
+            Some(last) => now - last > EVERY,
         };
         is_due.then(|| {
-            self.told = Some(now);
+            self.shown_at = Some(now);
             format!("\rkatrace: {seen} sockets …")
         })
     }
 
-    /// What takes the line away, if there is one.
+    /// What removes the line, if there is one.
     pub fn last_text(mut self) -> Option<&'static str> {
-        self.told.take().map(|_| "\r\x1b[K")
+        self.shown_at.take().map(|_| "\r\x1b[K")
     }
 
-    /// Takes the line away, if there is one.
+    /// Removes the line, if there is one.
     pub fn end(&mut self) {
-        if self.told.take().is_some() {
+        if self.shown_at.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

@@ -1,28 +1,34 @@
-//! What the user asked for, validated: the command line's meaning, free of its spelling.
+//! What the user asked for, after every value was checked.
 //!
-//! `cli` builds these types; the rest of the program reads them and never sees a flag.
+//! `cli` builds these types from the command line. The rest of the program reads them and knows
+//! nothing of flags.
 
 use std::{fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
+use clap::ValueEnum;
 use globset::GlobSet;
 use ipnet::IpNet;
 
-use crate::event::{Attach, Family, Kind, Owner, Process};
+use crate::event::{Attach, EventKind, Family, Kind, Owner, Process};
 
 /// Everything that decides how a trace runs.
 #[derive(Clone, Debug)]
 pub struct TraceSettings {
+    /// How to print.
     pub output: Format,
+    /// Which kinds of event to print.
     pub events: Events,
+    /// Which sockets to watch.
     pub filters: Filters,
     /// Stop after this long; `None` = until interrupted.
     pub duration: Option<Duration>,
     /// Stop after this many printed events, ≥ 1; `None` = until interrupted.
     pub count: Option<u64>,
+    /// Which backend to use.
     pub attach: AttachChoice,
-    /// Show the kernel half's own log.
+    /// Print the kernel half's own log on stderr.
     pub verbose: bool,
-    /// Say on stderr what katrace itself costs.
+    /// Print on stderr what katrace itself costs.
     pub stats: bool,
     /// How descriptors are read.
     pub scan: Scan,
@@ -30,88 +36,79 @@ pub struct TraceSettings {
     pub ring_bytes: u32,
 }
 
-/// What to read of this host's sockets, and how.
+/// Which of this host's sockets to read, and how.
 #[derive(Clone, Debug, Default)]
 pub struct SnapshotSettings {
+    /// Which sockets.
     pub filters: Filters,
+    /// How.
     pub reader: ReaderChoice,
 }
 
 /// Everything that decides how sockets are listed.
 #[derive(Clone, Debug)]
 pub struct SocketsSettings {
+    /// How to print.
     pub output: Format,
+    /// What to read.
     pub read: SnapshotSettings,
-    /// `None` = as the kernel hands them over.
+    /// `None` = in the order in which the kernel reports them.
     pub sort: Option<SortBy>,
     /// Only sockets with unanswered probes.
     pub dying: bool,
     /// Only sockets whose keepalive is known to be off.
     pub no_keepalive: bool,
-    /// From the end of one listing to the next; `None` = once.
+    /// Pause between two listings; `None` = list once.
     pub watch: Option<Duration>,
 }
 
-/// What a listing is sorted by; equals stay in the kernel's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The column by which a listing is sorted. Equal rows stay in the kernel's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SortBy {
+    /// TCP state, by its name.
     State,
+    /// This host's address and port.
     Local,
+    /// The peer's address and port.
     Peer,
+    /// The owner's pid.
     Pid,
+    /// The owner's name.
     Comm,
+    /// Inode of the network namespace.
     Netns,
+    /// TCP_KEEPIDLE, the lowest first.
     Idle,
+    /// TCP_USER_TIMEOUT, the lowest first.
     UserTimeout,
+    /// Time until the next probe, the soonest first.
     NextProbe,
+    /// Time to notice a dead peer on an idle connection, the soonest first.
     DetectIdle,
+    /// Time to notice a dead peer while data is in flight, the soonest first.
     DetectData,
+    /// Unanswered probes, the highest first.
     Unanswered,
+    /// Time since the peer was last heard, the longest first.
     Silence,
+    /// Bytes that the peer has not acknowledged, the highest first.
     Unacked,
 }
 
-impl SortBy {
-    /// Every word there is, for a refusal.
-    pub const WORDS: &str = "state, local, peer, pid, comm, netns, idle, user-timeout, next-probe, \
-                             detect-idle, detect-data, unanswered, silence, unacked";
-
-    /// What a word means.
-    pub fn of(word: &str) -> Option<Self> {
-        Some(match word {
-            "state" => Self::State,
-            "local" => Self::Local,
-            "peer" => Self::Peer,
-            "pid" => Self::Pid,
-            "comm" => Self::Comm,
-            "netns" => Self::Netns,
-            "idle" => Self::Idle,
-            "user-timeout" => Self::UserTimeout,
-            "next-probe" => Self::NextProbe,
-            "detect-idle" => Self::DetectIdle,
-            "detect-data" => Self::DetectData,
-            "unanswered" => Self::Unanswered,
-            "silence" => Self::Silence,
-            "unacked" => Self::Unacked,
-            _ => return None,
-        })
-    }
-}
-
 /// Which way to read sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReaderChoice {
-    /// The iterator where the kernel allows it, sock_diag elsewhere.
+    /// The BPF iterator where the kernel allows it, otherwise sock_diag.
     #[default]
     Auto,
     /// A BPF iterator over the kernel's own socket table.
     Iter,
-    /// sock_diag for the list, `getsockopt` on a holder's descriptor for the settings.
+    /// sock_diag for the list, and `getsockopt` on a holder's descriptor for the settings.
     Diag,
 }
 
 /// How records are written to stdout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Aligned lines for people.
     Table,
@@ -124,96 +121,117 @@ pub enum Format {
     Csv,
 }
 
-/// Which way to watch the keepalive timer.
+/// Which backend to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachChoice {
-    /// The first that this kernel accepts.
+    /// The first one that this kernel accepts.
     Auto,
-    /// This one or none.
+    /// This one; katrace ends if the kernel refuses it.
     Only(Attach),
 }
 
 /// How to read who holds which descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scan {
-    /// By the kernel's own walk where it is allowed.
+    /// With a BPF iterator where the kernel allows it, otherwise from /proc.
     Auto,
-    /// By the kernel's own walk (`iter/task_file`) or not at all.
+    /// With a BPF iterator (`iter/task_file`); katrace ends if the kernel refuses it.
     Iter,
     /// From /proc.
     Proc,
 }
 
-/// The kinds of event to print.
+/// The kinds of event to print: a set of [`EventKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
-    pub probe: bool,
-    pub answered: bool,
-    pub stalled: bool,
-    pub timeout: bool,
-    pub reset: bool,
-    pub noticed: bool,
-    /// Print `answered` only from this many unanswered probes on. An answer to the first probe is
-    /// keepalive at its daily work, so it is shown only to those who ask for it.
+    /// The bit `1 << (kind as u32)` of each kind in the set.
+    kinds: u32,
+    /// Print `answered` only from this many unanswered probes on. Keepalive gets an answer to its
+    /// first probe all day long, so that answer is printed only where `-e` asks for it.
     pub answered_min: u32,
 }
 
 impl Events {
     /// No kind at all.
     pub const NONE: Self = Self {
-        probe: false,
-        answered: false,
-        stalled: false,
-        timeout: false,
-        reset: false,
-        noticed: false,
+        kinds: 0,
         answered_min: 1,
     };
 
     /// Every kind, and every answer.
-    pub const ALL: Self = Self {
-        probe: true,
-        answered: true,
-        stalled: true,
-        timeout: true,
-        reset: true,
-        noticed: true,
-        answered_min: 1,
+    pub const ALL: Self = {
+        let (mut all, mut at) = (Self::NONE, 0);
+        while at < EventKind::ALL.len() {
+            all = all.with(EventKind::ALL[at]);
+            at += 1;
+        }
+        all
     };
 
-    /// Whether an event of this kind is to be printed.
-    pub fn wants(&self, kind: &Kind) -> bool {
-        match kind {
-            Kind::Probe { .. } => self.probe,
-            Kind::Answered { unanswered, .. } => self.answered && *unanswered >= self.answered_min,
-            Kind::Stalled { .. } => self.stalled,
-            Kind::Timeout { .. } => self.timeout,
-            Kind::Reset { .. } => self.reset,
-            Kind::Noticed { .. } => self.noticed,
+    /// The same set with this kind in it.
+    #[must_use]
+    pub const fn with(self, kind: EventKind) -> Self {
+        Self {
+            kinds: self.kinds | 1 << (kind as u32),
+            ..self
         }
+    }
+
+    /// Whether this kind is in the set.
+    pub const fn has(self, kind: EventKind) -> bool {
+        self.kinds & (1 << (kind as u32)) != 0
+    }
+
+    /// Whether this event is to be printed.
+    pub const fn wants(&self, event: &Kind) -> bool {
+        self.has(event.event_kind())
+            && match event {
+                Kind::Answered { unanswered, .. } => *unanswered >= self.answered_min,
+                _ => true,
+            }
+    }
+
+    /// The kinds that the kernel half must report: those to print, and the deaths that some of them
+    /// are about.
+    pub fn needed(self) -> impl Iterator<Item = EventKind> {
+        let printed = move |kind: EventKind| self.has(kind);
+        let needs_deaths = EventKind::ALL
+            .iter()
+            .any(|kind| printed(*kind) && kind.facts().needs_deaths);
+        let kinds = EventKind::ALL.iter().copied();
+        kinds.filter(move |kind| printed(*kind) || needs_deaths && kind.facts().is_death)
     }
 }
 
 impl Default for Events {
-    /// Every kind, but answers only after a probe was lost.
+    /// Every kind that is printed by default; answers only after a probe was lost.
     fn default() -> Self {
-        Self {
-            answered_min: 2,
-            ..Self::ALL
-        }
+        let kinds = EventKind::ALL.iter().copied();
+        kinds.filter(|kind| kind.facts().is_default).fold(
+            Self {
+                answered_min: 2,
+                ..Self::NONE
+            },
+            Self::with,
+        )
     }
 }
 
-/// Which sockets to report. An empty list or `None` lets everything through.
+/// Which sockets to report. An empty list or `None` does not filter.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// Thread group ids in katrace's own pid namespace.
     pub pids: Vec<u32>,
+    /// Patterns for the name of a process that holds the socket.
     pub comms: Option<CommGlobs>,
+    /// This host's port is in one of these ranges.
     pub lports: Vec<RangeInclusive<u16>>,
+    /// The peer's port is in one of these ranges.
     pub rports: Vec<RangeInclusive<u16>>,
-    /// Either end in any of these. Host bits are cleared; a v4-mapped network is given as IPv4.
+    /// One of the two addresses is in one of these networks. Host bits are zero; a v4-mapped network
+    /// is stored as IPv4.
     pub nets: Vec<IpNet>,
+    /// The protocol of the packets.
     pub family: Option<Family>,
     /// Inode of the network namespace.
     pub netns: Option<u32>,
@@ -222,13 +240,13 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Whether `--pid` and `--comm` want a socket with this owner.
+    /// Whether a socket with this owner passes `--pid` and `--comm`.
     pub fn want_owner(&self, owner: &Owner) -> bool {
         let any = |wanted: &dyn Fn(&Process) -> bool| {
             let holders = owner.holders.iter().map(|holder| &holder.process);
             owner.process.iter().chain(holders).any(wanted)
         };
-        // Each may be met by another holder, as when tracing.
+        // One holder may match `--pid` and another one `--comm`, as when tracing.
         (self.pids.is_empty() || any(&|process| self.pids.contains(&process.pid)))
             && self
                 .comms
@@ -236,7 +254,7 @@ impl Filters {
                 .is_none_or(|globs| any(&|process| globs.is_match(&process.comm)))
     }
 
-    /// Whether the filters on family, ports and addresses want a socket with these ends.
+    /// Whether a socket with these ends passes the filters on family, ports and addresses.
     pub fn want_ends(&self, family: Family, local: SocketAddr, peer: SocketAddr) -> bool {
         let port = |ranges: &[RangeInclusive<u16>], port: u16| {
             ranges.is_empty() || ranges.iter().any(|range| range.contains(&port))
@@ -249,7 +267,7 @@ impl Filters {
     }
 }
 
-/// The patterns of `--comm`; a name passes if any of them matches the whole of it.
+/// The patterns of `--comm`. A name passes if one of them matches all of it.
 #[derive(Clone)]
 pub struct CommGlobs {
     set: GlobSet,
@@ -291,6 +309,23 @@ mod tests {
         assert!(Events::default().wants(&second));
         assert!(Events::ALL.wants(&first));
         assert!(!Events::NONE.wants(&second));
+        assert!(Events::NONE.with(EventKind::Answered).wants(&first));
+        assert!(!Events::NONE.with(EventKind::Probe).wants(&first));
+    }
+
+    #[test]
+    fn who_asks_for_errors_noticed_needs_the_deaths_too() {
+        let needed = |events: Events| events.needed().collect::<Vec<_>>();
+        assert_eq!(needed(Events::NONE), []);
+        assert_eq!(needed(Events::ALL), EventKind::ALL);
+        assert_eq!(
+            needed(Events::NONE.with(EventKind::Probe)),
+            [EventKind::Probe]
+        );
+        assert_eq!(
+            needed(Events::NONE.with(EventKind::Noticed)),
+            [EventKind::Timeout, EventKind::Reset, EventKind::Noticed]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant as Moment, sleep_until},
 };
 
-use crate::Error;
+use crate::error::Error;
 
 /// What ends a run from outside.
 pub struct Stop {

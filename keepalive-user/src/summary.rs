@@ -1,82 +1,77 @@
-//! What was seen between the first record and the last, counted as it passed.
+//! Counts of everything between the first record and the last.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     enrich::{Deaths, Unnoticed},
-    event::{Cause, Kind, Process, SocketEvent, Time},
+    event::{Cause, EventKind, Kind, Process, SocketEvent, Time},
 };
 
-/// Processes told apart; the events of any further ones are counted together. A host that forks a
-/// process per connection would otherwise fill memory in a long run.
+/// Processes that have counts of their own; the events of further ones are counted together. Without
+/// this bound, a host that forks a process per connection would fill the memory in a long run.
 pub const PROCESSES_MAX: usize = 10_000;
 
-/// Counts over a whole run.
+/// The counts of a whole run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
+    /// All events.
     pub total: Counts,
-    /// Records the kernel half could not deliver.
+    /// Records that the kernel half could not deliver.
     pub lost: u64,
-    /// Records that arrived but made no sense.
+    /// Records that arrived and could not be decoded.
     pub undecodable: u64,
-    /// Sockets the kernel half had no room to follow; the caller sets it.
+    /// Sockets for which the kernel half had no room; the caller sets it.
     pub untracked: u64,
-    /// Runs of its programs that the kernel skipped, `None` where it does not count them; the caller
-    /// sets it.
+    /// How often the kernel skipped one of katrace's programs; `None` where it does not count that. The
+    /// caller sets it.
     pub skipped: Option<u64>,
     /// Events whose socket had no known owner.
     pub unknown_owner: u64,
     /// From the first hook attached to the last record, in milliseconds; the caller sets it.
     pub duration_ms: u64,
-    /// Errors that were received; `None` where that was not asked for.
+    /// Errors that processes received; `None` where nobody asked for them.
     pub noticed: Option<u64>,
+    /// Deaths that no process has noticed, up to a bound.
     pub unnoticed: Vec<Late>,
-    /// All of them, also those too many to be kept.
+    /// All deaths that no process has noticed.
     pub unnoticed_count: u64,
-    /// Deaths too many to be followed.
+    /// Deaths that were not followed, because there were too many at once.
     pub unfollowed: u64,
-    /// Events of processes past [`PROCESSES_MAX`].
+    /// Events of the processes beyond [`PROCESSES_MAX`].
     pub others: Counts,
     processes: HashMap<(u32, Arc<str>), Counts>,
 }
 
-/// A death that no process has noticed by the end.
+/// A death that no process had noticed when the run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Late {
+    /// The death.
     pub death: Unnoticed,
     /// From the death to the end of the run, in milliseconds.
     pub dead_ms: u64,
 }
 
-/// Deaths that nobody noticed are listed up to this many.
+/// How many unnoticed deaths are listed.
 const LATE_MAX: usize = 100;
 
-/// Events by kind.
+/// How many events of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    pub probes: u64,
-    pub answered: u64,
-    pub stalled: u64,
-    pub resets: u64,
-    pub noticed: u64,
+    kinds: [u64; EventKind::ALL.len()],
     timeouts: [u64; Cause::ALL.len()],
 }
 
 impl Counts {
     fn add(&mut self, kind: &Kind) {
-        match kind {
-            Kind::Probe { .. } => self.probes += 1,
-            Kind::Answered { .. } => self.answered += 1,
-            Kind::Stalled { .. } => self.stalled += 1,
-            Kind::Timeout { cause, .. } => self.timeouts[*cause as usize] += 1,
-            Kind::Reset { .. } => self.resets += 1,
-            Kind::Noticed { .. } => self.noticed += 1,
+        self.kinds[kind.event_kind() as usize] += 1;
+        if let Kind::Timeout { cause, .. } = kind {
+            self.timeouts[*cause as usize] += 1;
         }
     }
 
-    /// Timeouts of every cause.
-    pub fn timeouts(&self) -> u64 {
-        self.timeouts.iter().sum()
+    /// Events of this kind.
+    pub const fn of(&self, kind: EventKind) -> u64 {
+        self.kinds[kind as usize]
     }
 
     /// Timeouts by cause, in the order of [`Cause::ALL`], zeros included.
@@ -97,9 +92,9 @@ impl Summary {
         }
     }
 
-    /// Takes in who noticed, and who has not by this moment.
+    /// Copies what is known at this moment of deaths and of who noticed them.
     pub fn unnoticed(&mut self, deaths: &Deaths, now: Time) {
-        self.noticed = Some(self.total.noticed);
+        self.noticed = Some(self.total.of(EventKind::Noticed));
         (self.unnoticed_count, self.unfollowed) = deaths.counts();
         self.unnoticed = deaths
             .unnoticed()
@@ -117,13 +112,13 @@ impl Summary {
         self.lost += count;
     }
 
-    /// Counts records that could not be read.
+    /// Counts records that could not be decoded.
     pub fn undecodable(&mut self, count: u64) {
         self.undecodable += count;
     }
 
-    /// Every process with its counts, the one with most timeouts first, then most probes, then the
-    /// lowest pid. [`Summary::others`] is not among them.
+    /// Every process with its counts: pid, name, counts. Sorted by timeouts and then by probes, the
+    /// most first, then by pid. [`Summary::others`] is not among them.
     pub fn processes(&self) -> Vec<(u32, &str, &Counts)> {
         let mut rows: Vec<_> = self
             .processes
@@ -133,8 +128,8 @@ impl Summary {
         rows.sort_by_key(|(pid, comm, counts)| {
             use std::cmp::Reverse;
             (
-                Reverse(counts.timeouts()),
-                Reverse(counts.probes),
+                Reverse(counts.of(EventKind::Timeout)),
+                Reverse(counts.of(EventKind::Probe)),
                 *pid,
                 *comm,
             )
@@ -219,7 +214,8 @@ mod tests {
         }
         summary.lost(5);
         summary.undecodable(2);
-        assert_eq!((summary.total.probes, summary.total.timeouts()), (2, 2));
+        let total = |kind| summary.total.of(kind);
+        assert_eq!((total(EventKind::Probe), total(EventKind::Timeout)), (2, 2));
         assert_eq!(
             (summary.lost, summary.undecodable, summary.unknown_owner),
             (5, 2, 1)
@@ -239,12 +235,15 @@ mod tests {
         }
         summary.event(&probe(Some(0)));
         assert_eq!(summary.processes().len(), PROCESSES_MAX);
-        assert_eq!(summary.others.probes, extra as u64);
-        assert_eq!(summary.total.probes, (PROCESSES_MAX + extra + 1) as u64);
+        assert_eq!(summary.others.of(EventKind::Probe), extra as u64);
+        assert_eq!(
+            summary.total.of(EventKind::Probe),
+            (PROCESSES_MAX + extra + 1) as u64
+        );
     }
 
     #[test]
-    fn causes_index_as_they_are_listed() {
+    fn a_cause_stands_at_its_own_index() {
         for (at, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause as usize, at);
         }

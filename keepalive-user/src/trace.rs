@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use self::pipeline::Pipeline;
 pub use crate::output::Ended;
 use crate::{
-    Error,
     enrich::Worker,
+    error::Error,
     output::Output,
     progress::Progress,
     settings::TraceSettings,
@@ -34,17 +34,17 @@ pub fn run(settings: &TraceSettings) -> Result<Ended, Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(internal("starting"))?
+        .map_err(Error::during("starting"))?
         .block_on(trace(settings))
 }
 
 async fn trace(settings: &TraceSettings) -> Result<Ended, Error> {
     let mut stop = Stop::listen()?;
     let mut source = Source::open(settings)?;
-    let output = Output::start().map_err(internal("starting the writers"))?;
+    let output = Output::start().map_err(Error::during("starting the writers"))?;
     // After the hooks: a descriptor that is opened from here on is seen by a hook or by the pass.
     let worker = Worker::start(source.take_process_tables())
-        .map_err(internal("starting to look up owners"))?;
+        .map_err(Error::during("starting to look up owners"))?;
     let mut tracer = Tracer {
         pipeline: Pipeline::new(settings, source.attached.hz),
         settings,
@@ -113,7 +113,7 @@ impl Tracer<'_> {
                     }
                 }
                 given = worker.answers() => {
-                    answers = Some(given.ok_or_else(|| internal("looking up owners")(
+                    answers = Some(given.ok_or_else(|| Error::during("looking up owners")(
                         std::io::Error::other("the thread has ended"),
                     ))?);
                 }
@@ -179,10 +179,6 @@ impl Tracer<'_> {
         self.output
             .finish(&mut self.pipeline.outlet.buffers, stop)
             .await
-            .map_err(internal("writing to stdout"))
+            .map_err(Error::during("writing to stdout"))
     }
-}
-
-fn internal(operation: &'static str) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::Internal { operation, source }
 }

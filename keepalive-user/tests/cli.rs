@@ -13,7 +13,7 @@ use std::{process::Command, time::Duration};
 
 use katrace::{
     cli::{self, Request, UsageError},
-    event::{Attach, Family},
+    event::{Attach, EventKind, Family},
     settings::{
         AttachChoice, Events, Format, ReaderChoice, SocketsSettings, SortBy, TraceSettings,
     },
@@ -97,11 +97,7 @@ fn every_flag_is_understood() {
     assert!(all.filters.netns.is_some());
     assert_eq!(
         all.events,
-        Events {
-            timeout: true,
-            reset: true,
-            ..Events::NONE
-        }
+        Events::NONE.with(EventKind::Timeout).with(EventKind::Reset)
     );
     assert_eq!(all.duration, Some(Duration::from_secs(5400)));
     assert_eq!(all.count, Some(5));
@@ -145,11 +141,32 @@ fn a_listing_has_filters_of_its_own_and_shared_ones() {
     assert!(filters.netns.is_some() && filters.comms.is_some());
 }
 
+/// Every argument that takes one word out of a set says in its help which words it takes, but for
+/// those that say which option lists them.
 #[test]
-fn every_word_to_sort_by_that_is_listed_is_understood() {
-    for word in SortBy::WORDS.split(", ") {
-        assert!(SortBy::of(word).is_some(), "{word}");
+fn the_help_of_an_argument_names_every_word_that_it_takes() {
+    let mut sets = 0;
+    let command = cli::command();
+    let audit = command.find_subcommand("audit").unwrap();
+    let sockets = command.find_subcommand("sockets").unwrap();
+    for command in [&command, audit, sockets] {
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            // Flags without a value have the words "true" and "false".
+            if help.contains("--rules lists") || !arg.get_action().takes_values() {
+                continue;
+            }
+            let words = arg.get_possible_values();
+            sets += usize::from(!words.is_empty());
+            for word in words {
+                let named = help
+                    .split([' ', ',', '\n'])
+                    .any(|one| one == word.get_name());
+                assert!(named, "{}: {}", arg.get_id(), word.get_name());
+            }
+        }
     }
+    assert_eq!(sets, 10);
 }
 
 #[test]
@@ -160,6 +177,10 @@ fn both_families_are_no_filter_and_asking_for_answers_shows_them_all() {
     assert_eq!(settings("-e answered").events.answered_min, 1);
     assert_eq!(settings("-e probe,all").events, Events::ALL);
     assert_eq!(settings("-o jsonpretty").output, Format::JsonPretty);
+    for kind in EventKind::ALL {
+        let asked = settings(&format!("-e {}", kind.name())).events;
+        assert_eq!(asked, Events::NONE.with(*kind));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::build::{self, Profile};
 use crate::initramfs::Payload;
 use crate::vm::{self, Machine};
-use crate::{bench, host, kernels, test};
+use crate::{bench, deny, fuzz, host, kernels, picture, test};
 
 /// Builds, boots, tests and shows katrace.
 ///
@@ -40,6 +40,12 @@ enum Task {
     },
     /// A dead peer in a private pair of network namespaces, traced live, explained line by line
     Demo,
+    /// Draw the README's picture: the demo's table, as katrace writes it to a terminal
+    Picture {
+        /// Where to write the SVG [default: docs/table.svg of the source tree]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Everything that CI checks, what it needs installed first
     #[command(after_help = "Examples:\n  \
         cargo xtask test                      all of it\n  \
@@ -51,12 +57,20 @@ enum Task {
         #[command(flatten)]
         machine: MachineOptions,
     },
-    /// What tracing costs: the table of docs/performance.md, measured in a guest with 2 CPUs
+    /// What tracing costs: the table of docs/dev/performance-notes.md, measured in a guest with 2 CPUs
     #[command(after_help = "Examples:\n  \
         cargo xtask bench                     about three minutes\n  \
         cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \
         cargo xtask bench -o json > bench.json")]
     Bench(bench::Options),
+    /// Hold the dependencies against deny.toml: licences, duplicates, sources
+    Deny(deny::Options),
+    /// Feed the parsers with what no one would send them, until something breaks or the time is up
+    #[command(after_help = "Examples:\n  \
+        cargo xtask fuzz                      every target, 20 s each\n  \
+        cargo xtask fuzz btf --seconds 3600   one target, an hour\n  \
+        cargo xtask fuzz btf --input FILE     one input again, as a crash was reported")]
+    Fuzz(fuzz::Options),
     /// Boot a stock kernel with katrace in it: a shell, or run COMMAND and power off
     #[command(after_help = "Examples:\n  \
         cargo xtask vm                                        a shell on 6.12 (leave with `poweroff -f`)\n  \
@@ -135,12 +149,23 @@ fn dispatch(task: Task) -> Result<ExitCode> {
             let args = ["demo".to_owned(), "--katrace".to_owned(), katrace];
             Err(host::become_root(&binaries.scenarios, &args))
         }
+        Task::Picture { out } => {
+            let file = picture::draw(out)?;
+            println!("{}", file.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Test { options, machine } => Ok(if test::run(&options, &machine.into())? {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         }),
         Task::Bench(options) => Ok(ExitCode::from(bench::run(&options)?)),
+        Task::Deny(options) => deny::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Fuzz(options) => Ok(if fuzz::run(&options)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Task::Vm {
             kernel,
             modules,
@@ -184,6 +209,8 @@ fn parse_time(text: &str) -> Result<Duration> {
     }
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests {
     use super::*;

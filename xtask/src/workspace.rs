@@ -33,14 +33,21 @@ pub fn root() -> &'static Path {
 /// Cargo in the workspace, without what `cargo run` sets for the program it runs.
 pub fn cargo(subcommand: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut cargo = proc::command(program);
-    cargo.current_dir(root()).arg(subcommand);
+    let mut cargo = command(program);
+    cargo.arg(subcommand);
+    cargo
+}
+
+/// A program in the workspace's folder, with the same environment as [`cargo`].
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = proc::command(program);
+    command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         if leaks(&name) {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
+    command
 }
 
 fn leaks(name: &OsStr) -> bool {

@@ -1,4 +1,4 @@
-//! What the rules judge: the sockets with known settings, and what the host and the user add.
+//! What the rules look at: the sockets whose settings are known, facts of the host, and what the user asked for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,16 +16,16 @@ use crate::{
 pub struct Yardstick {
     /// The path and the time within which a dead peer is to be noticed.
     pub wanted: Wanted,
-    /// A connection whose peer was not heard for so long is idle for long, in milliseconds.
+    /// From this silence of the peer on a connection counts as idle for long, in milliseconds (`--idle`).
     pub idle_ms: u64,
 }
 
-/// What this host adds to what its sockets say.
+/// Facts of this host that its sockets do not tell.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
-    /// The sysctls where katrace runs; `None` where they cannot be read.
+    /// The sysctls of the namespace that katrace runs in; `None` where they cannot be read.
     pub own: Option<Namespace>,
-    /// Timeouts of the kernel's own hops, by hop and network namespace.
+    /// Timeouts that the kernel told, in milliseconds, by name of the hop and inode of the network namespace.
     pub live: HashMap<(String, u32), u64>,
 }
 
@@ -41,7 +41,7 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// `None` unless all of them are known.
+    /// `None` if one of them is not known.
     pub fn of(row: &Row) -> Option<Self> {
         Some(Self {
             keepalive: row.keepalive?,
@@ -61,8 +61,8 @@ pub struct Socket<'a> {
 }
 
 impl Socket<'_> {
-    /// An established connection that leaves this host. One that does not has no path to lose, and
-    /// its peer cannot die without this kernel knowing.
+    /// An established connection to another host. A connection within this host has no path that can fail, and this
+    /// kernel knows when its peer ends.
     pub fn is_connection(&self) -> bool {
         self.row.state == State::Established && !self.is_local()
     }
@@ -71,13 +71,13 @@ impl Socket<'_> {
         self.row.state == State::Listen
     }
 
-    /// Both ends are on this host, or, of a listener, nobody else can reach it.
+    /// Both ends are on this host; for a listener: no other host can reach it.
     pub fn is_local(&self) -> bool {
         let (ours, theirs) = (self.row.laddr.to_canonical(), self.row.raddr.to_canonical());
         ours.is_loopback() || theirs.is_loopback() || (ours == theirs && !ours.is_unspecified())
     }
 
-    /// A value of the three that the namespace's sysctls give comes from the kernel's own default.
+    /// At least one of the three values that have a sysctl is the kernel's own default.
     pub fn inherits_default(&self) -> bool {
         let row = self.row;
         let from = [
@@ -93,13 +93,14 @@ impl Socket<'_> {
 #[derive(Debug)]
 pub struct Context<'a> {
     pub sockets: Vec<Socket<'a>>,
-    /// Sockets with a setting that nobody could read: not judged.
+    /// How many sockets are not judged, because a setting could not be read.
     pub unknown: usize,
     pub namespaces: &'a [Namespace],
     pub host: &'a HostFacts,
     pub yardstick: &'a Yardstick,
-    /// Settings that satisfy the yardstick; what fixes recommend.
+    /// The plan that fixes recommend: it satisfies the yardstick.
     pub target: Plan,
+    /// Network namespaces and ports of listeners.
     listening: HashSet<(u32, u16)>,
 }
 
@@ -133,18 +134,18 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether this host serves the connection: somebody listens on its port.
+    /// Whether this host is the server of the connection: a process listens on its port.
     pub fn is_served(&self, row: &Row) -> bool {
         self.listening.contains(&(row.netns, row.lport))
     }
 
-    /// The timeout of a hop on the way from this namespace: the kernel's own where it has one.
+    /// The timeout of a hop for connections of this namespace, in milliseconds: the kernel's value where it told one.
     pub fn timeout_ms(&self, hop: &Hop, netns: u32) -> u64 {
         let live = self.host.live.get(&(hop.name.clone(), netns));
         live.copied().unwrap_or(hop.timeout_ms)
     }
 
-    /// The hop that forgets first, among those that `which` accepts.
+    /// The hop with the shortest timeout (milliseconds) among those that `which` accepts.
     pub fn tightest(&self, netns: u32, which: impl Fn(&Hop) -> bool) -> Option<(&'a Hop, u64)> {
         let hops = self.yardstick.wanted.hops.iter().filter(|hop| which(hop));
         hops.map(|hop| (hop, self.timeout_ms(hop, netns)))

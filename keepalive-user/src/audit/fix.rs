@@ -1,4 +1,4 @@
-//! What would mend a finding, in lines to paste.
+//! What would mend a finding, as lines to paste.
 
 use super::{
     apps::{self, App, Program, Role},
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::snapshot::Origin;
 
-/// The lines for one finding: the program's own settings where it is known, else socket options.
+/// The lines for one finding: the program's own settings where it is recognised, else socket options.
 pub fn lines(
     advice: Advice,
     group: &Group<'_>,
     context: &Context<'_>,
     program: Option<&Program>,
 ) -> Vec<String> {
-    let app = program.and_then(|program| apps::known(program, role(group, context)));
+    let app = program.and_then(|program| apps::recognise(program, role(group, context)));
     match advice {
         Advice::Lines(lines) => lines,
         Advice::Settings => match app {
@@ -48,7 +48,7 @@ fn titled(app: App, lines: Vec<String>) -> Vec<String> {
 
 fn generic(group: &Group<'_>, plan: &Plan) -> Vec<String> {
     let mut lines = setsockopts(plan).to_vec();
-    // Sockets that take their times from the namespace can be mended there, without the program.
+    // Where the socket takes its times from its namespace, the sysctls do it without a change of the program.
     let row = group.first.row;
     let inherits = row
         .keepidle_ms

@@ -1,4 +1,4 @@
-//! Four hundred sockets of one pool are one finding: what makes sockets one pool.
+//! Which sockets make one finding: the 400 connections of a connection pool are one finding, not 400.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,18 +15,18 @@ use super::{
 };
 use crate::event::Process;
 
-/// Ends shown with a finding.
+/// Sockets shown with a finding.
 const EXAMPLES: usize = 3;
 
-/// What a rule holds against one socket.
+/// What a rule finds wrong with one socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit<'a> {
     pub severity: Severity,
-    /// The hop that it fails at, and that hop's timeout in milliseconds.
+    /// The hop where it fails, and that hop's timeout in milliseconds.
     pub hop: Option<(&'a Hop, u64)>,
 }
 
-/// Sockets that a rule holds the same thing against. Never empty.
+/// Sockets with which a rule finds the same thing wrong. Never empty.
 #[derive(Debug)]
 pub struct Group<'a> {
     pub first: Socket<'a>,
@@ -34,9 +34,8 @@ pub struct Group<'a> {
     pub hit: Hit<'a>,
 }
 
-/// Connections to one port of one peer by one process, or, where this host serves them, those of one
-/// port by processes of one name (servers that fork have one process a connection), with the same
-/// settings.
+/// What the sockets of one group have in common. As a client: one process, one port of one peer. As a server: one port
+/// and one name of processes, because a server that forks has a process for each connection. In both: the settings.
 #[derive(PartialEq, Eq, Hash)]
 struct Pool<'a> {
     netns: u32,
@@ -54,7 +53,7 @@ enum End {
     Peer(IpAddr, u16),
 }
 
-/// The sockets that a rule holds something against, by pool, in the order of their first socket.
+/// The sockets with which `judge` finds something wrong, by pool. Pools are in the order of their first socket.
 pub fn by_pool<'a>(
     context: &Context<'a>,
     judge: impl Fn(&Socket<'a>) -> Option<Hit<'a>>,
@@ -81,7 +80,7 @@ pub fn by_pool<'a>(
     }))
 }
 
-/// Groups by a key, keeping the order in which the keys came.
+/// Groups by a key. Groups are in the order of their first socket.
 pub fn gather<'a, K: Eq + Hash>(
     hits: impl Iterator<Item = (K, Socket<'a>, Hit<'a>)>,
 ) -> Vec<Group<'a>> {
@@ -110,7 +109,7 @@ impl<'a> Group<'a> {
         1 + self.rest.len()
     }
 
-    /// The process, if one alone is known to hold all of them.
+    /// The pid, if the same process holds all of them.
     pub fn pid(&self) -> Option<u32> {
         let pid = |socket: &Socket<'_>| socket.row.owner.process.as_ref().map(|one| one.pid);
         let first = pid(&self.first)?;
@@ -120,7 +119,7 @@ impl<'a> Group<'a> {
             .then_some(first)
     }
 
-    /// How many processes share the finding, as evidence where there are several.
+    /// How many processes share the finding, as evidence; `None` where it is one.
     pub fn processes(&self) -> Option<(&'static str, Option<f64>)> {
         let pids: HashSet<u32> = self
             .sockets()
@@ -130,22 +129,23 @@ impl<'a> Group<'a> {
         (pids.len() > 1).then_some(("processes", Some(pids.len() as f64)))
     }
 
-    /// Any process that holds one of them.
+    /// The first process that is known to hold one of them.
     pub fn process(&self) -> Option<&Process> {
         self.sockets()
             .find_map(|socket| socket.row.owner.process.as_ref())
     }
 
-    /// The largest of a number that some of the sockets have.
+    /// The largest of a number, over the sockets that have it.
     pub fn most(&self, of: impl Fn(&Socket<'a>) -> Option<u64>) -> Option<u64> {
         self.sockets().filter_map(of).max()
     }
 
-    /// The smallest of a number that some of the sockets have.
+    /// The smallest of a number, over the sockets that have it.
     pub fn least(&self, of: impl Fn(&Socket<'a>) -> Option<u64>) -> Option<u64> {
         self.sockets().filter_map(of).min()
     }
 
+    /// The first sockets, to show.
     pub fn examples(&self) -> Vec<Example> {
         let example = |socket: &Socket<'_>| {
             let row = socket.row;

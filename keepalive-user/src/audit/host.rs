@@ -1,4 +1,4 @@
-//! What the kernel itself says where katrace runs, and in the namespaces of its sockets.
+//! What the kernel tells of its own timeouts, in katrace's network namespace and in those of the sockets.
 
 use std::{collections::HashMap, fs, io};
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::snapshot::{
     Namespace, Snapshot,
-    namespaces::{self, Place},
+    namespaces::{self, Netns},
 };
 
-/// Established connections, in seconds (kernel documentation, nf_conntrack-sysctl).
+/// Timeout of established connections, in seconds (kernel documentation, nf_conntrack-sysctl).
 const CONNTRACK: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
 
-/// Reads the facts that these hops ask for. What cannot be read is said in `missing`, a sentence
-/// each, and the profile's default stands.
+/// Reads the timeouts of those hops that the kernel itself is. For each that cannot be read `missing` gets a sentence,
+/// and the profile's default counts.
 pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> HostFacts {
-    let places = namespaces::all();
+    let found = namespaces::all();
     let mut facts = HostFacts {
-        own: own(&places),
+        own: own(&found),
         live: HashMap::new(),
     };
     if facts.own.is_none() {
@@ -28,9 +28,9 @@ pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> Hos
     }
     for hop in hops {
         let Some(live) = hop.live else { continue };
-        for netns in snapshot.namespaces.iter().map(|known| known.netns) {
-            let place = places.iter().find(|place| place.netns == netns);
-            match timeout_ms(live, place) {
+        for netns in snapshot.namespaces.iter().map(|read| read.netns) {
+            let there = found.iter().find(|found| found.netns == netns);
+            match timeout_ms(live, there) {
                 Ok(ms) => {
                     facts.live.insert((hop.name.clone(), netns), ms);
                 }
@@ -45,24 +45,25 @@ pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> Hos
     facts
 }
 
-/// The namespace that katrace runs in, whether it has sockets or not.
-fn own(places: &[Place]) -> Option<Namespace> {
-    let own = places.iter().find(|place| place.own)?;
+/// The settings of the namespace that katrace runs in, which may have no sockets.
+fn own(found: &[Netns]) -> Option<Namespace> {
+    let own = found.iter().find(|found| found.own)?;
     Some(own.defaults().ok()?.namespace)
 }
 
-fn timeout_ms(live: Live, place: Option<&Place>) -> Result<u64, String> {
+/// An error is the end of a sentence.
+fn timeout_ms(live: Live, netns: Option<&Netns>) -> Result<u64, String> {
     let ask = match live {
         Live::NfConntrack => conntrack_ms,
         Live::Ipvs => ipvs::timeout_ms,
     };
-    place
-        .and_then(|place| place.within(|| Ok(ask())).transpose())
+    netns
+        .and_then(|netns| netns.within(|| Ok(ask())).transpose())
         .unwrap_or_else(|| Ok(Err("it is gone".to_owned())))
         .unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// The value of the namespace that the calling thread is in.
+/// In milliseconds, of the calling thread's namespace.
 fn conntrack_ms() -> Result<u64, String> {
     let text = fs::read_to_string(CONNTRACK).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "no connection tracking there (nf_conntrack)".to_owned(),
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_with_what_stands_for_it() {
+    fn a_timeout_that_cannot_be_read_is_said_with_the_default() {
         let hop = Hop {
             live: Some(Live::Ipvs),
             ..Hop::of_timeout("ipvs", 900_000)

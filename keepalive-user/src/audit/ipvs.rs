@@ -1,8 +1,7 @@
-//! After what idle time IPVS forgets a connection.
+//! The idle time after which IPVS forgets a connection.
 //!
-//! Asked by `getsockopt(IP_VS_SO_GET_TIMEOUT)` on a raw socket (include/uapi/linux/ip_vs.h), as
-//! `ipvsadm --list --timeout` did before there was netlink for it: the answer is of the namespace that
-//! the socket was made in, it needs CAP_NET_ADMIN, and no module is loaded by asking.
+//! `getsockopt(IP_VS_SO_GET_TIMEOUT)` on a raw socket tells it (include/uapi/linux/ip_vs.h), for the namespace in which
+//! the socket was created. It needs CAP_NET_ADMIN and loads no module.
 
 use std::{io, os::fd::AsRawFd};
 
@@ -19,11 +18,11 @@ struct Timeouts {
     udp: libc::c_int,
 }
 
-/// For established TCP connections of the namespace that the calling thread is in, in milliseconds.
+/// For established TCP connections of the calling thread's namespace, in milliseconds.
 ///
 /// # Errors
 ///
-/// A sentence: IPVS is not there, or does not answer.
+/// A sentence: there is no IPVS, or it does not answer.
 pub fn timeout_ms() -> Result<u64, String> {
     let refused = |error: io::Error| match error.raw_os_error() {
         Some(libc::ENOPROTOOPT) => "no IPVS there (ip_vs)".to_owned(),

@@ -1,7 +1,7 @@
 //! What is wrong with the settings of this host's sockets, and what would mend it.
 //!
-//! Judging is pure: [`judge`] draws findings from a snapshot, facts of the host and a yardstick.
-//! Only `host` and `programs` read anything.
+//! Judging is pure: [`judge`] derives findings from a snapshot, facts of the host and a yardstick. Only `host`,
+//! `programs` and `profiles` read files.
 
 mod apps;
 mod context;
@@ -12,17 +12,18 @@ mod host;
 mod ipvs;
 mod path;
 mod plan;
+mod profiles;
 mod programs;
 mod request;
 mod rule;
 mod rules;
-mod said;
 
 pub use apps::{App, Program, sysctls};
 pub use context::{HostFacts, Yardstick};
 pub use finding::{Evidence, Example, Finding, Verdict};
-pub use path::{Hop, Live, PathsError, Profile, Profiles, Resets};
+pub use path::{Hop, Live, Profile, Resets};
 pub use plan::{Plan, Unsatisfiable, Wanted, remark, retries2_ms, retries2_within};
+pub use profiles::{PathsError, Profiles};
 pub use request::{AuditRequest, AuditSettings};
 pub use rule::{Rule, Severity};
 
@@ -30,8 +31,8 @@ use std::cmp::Reverse;
 
 use crate::{event::Process, snapshot::Snapshot};
 
-/// Every finding of these rules, the most dangerous first. `target` is what fixes recommend;
-/// `program` is asked once for each finding with a known process.
+/// Every finding of these rules, the most dangerous first. `target` is the plan that fixes recommend. `program` is
+/// called once for each finding with a known process.
 pub fn judge(
     snapshot: &Snapshot,
     host: &HostFacts,
@@ -43,9 +44,9 @@ pub fn judge(
     let context = context::Context::new(snapshot, host, yardstick, target);
     let mut findings = Vec::new();
     for rule in rules {
-        for (group, told) in rules::apply(*rule, &context) {
-            let known = group.process().map(&program);
-            let mut evidence = told.evidence;
+        for (group, explanation) in rules::apply(*rule, &context) {
+            let program = group.process().map(&program);
+            let mut evidence = explanation.evidence;
             evidence.0.extend(group.processes());
             findings.push(Finding {
                 rule: *rule,
@@ -54,13 +55,13 @@ pub fn judge(
                 comm: group.process().map(|process| process.comm.to_string()),
                 sockets: group.len(),
                 evidence,
-                why: told.why,
-                fix: fix::lines(told.advice, &group, &context, known.as_ref()),
+                why: explanation.why,
+                fix: fix::lines(explanation.advice, &group, &context, program.as_ref()),
                 examples: group.examples(),
             });
         }
     }
-    // Stable: what compares equal stays in the order of its first socket.
+    // The sort is stable: equal findings stay in the order of their first socket.
     findings.sort_by_key(|one| (Reverse(one.severity), one.rule, Reverse(one.sockets)));
     Verdict {
         findings,
@@ -70,7 +71,7 @@ pub fn judge(
     }
 }
 
-/// The verdict on a snapshot, with what /proc adds to it.
+/// The verdict on a snapshot, with what /proc and the kernel add to it.
 pub fn of(snapshot: &Snapshot, settings: &AuditSettings) -> Verdict {
     let yardstick = &settings.yardstick;
     let mut missing = Vec::new();
@@ -87,8 +88,8 @@ pub fn of(snapshot: &Snapshot, settings: &AuditSettings) -> Verdict {
     verdict
 }
 
-/// What fixes recommend, once the kernel has told its own timeouts: the shortest of any namespace
-/// counts. Where nothing can satisfy that, the recommendation for the profiles stands.
+/// The plan that fixes recommend. A timeout that the kernel told replaces the profile's; of several namespaces the
+/// shortest counts. If no plan can satisfy that, it is the plan for the profiles.
 fn target(settings: &AuditSettings, host: &HostFacts) -> Plan {
     let mut wanted = settings.yardstick.wanted.clone();
     for hop in &mut wanted.hops {

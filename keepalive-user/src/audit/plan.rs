@@ -1,30 +1,30 @@
-//! Settings that notice a dead peer in time and keep a path awake: arithmetic, nothing else.
+//! Settings that notice a dead peer in time and keep a path open: pure arithmetic.
 
 use std::fmt;
 
 use thiserror::Error;
 
-use super::{
-    path::{Hop, Resets},
-    said::Time,
-};
-use crate::snapshot::detect;
+use super::path::{Hop, Resets};
+use crate::{format::Millis, snapshot::timeouts};
 
 /// The kernel's bounds of TCP_KEEPIDLE and TCP_KEEPINTVL, in seconds (include/net/tcp.h,
 /// `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
 const LONGEST_S: u64 = 32_767;
-/// Seconds between probes that read well; the longest is the kernel's own default.
+/// Intervals that a plan may have, in seconds; the longest is the kernel's default.
 const INTERVALS_S: [u64; 10] = [75, 60, 30, 20, 15, 10, 5, 3, 2, 1];
-/// One lost packet is no dead peer, nor are two.
+/// So many must be lost before the peer counts as dead: one or two lost packets are no dead peer.
 const PROBES: u64 = 3;
-/// Settings that suit most: noticed within this time where nothing else is asked for.
+/// Within this time, in seconds, a dead peer is to be noticed where the user asks for nothing else.
 const USUAL_WITHIN_S: u64 = 90;
 
 /// Keepalive settings that belong together, in the whole seconds of the socket options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// `TCP_KEEPIDLE`, in seconds.
     pub idle_s: u64,
+    /// `TCP_KEEPINTVL`, in seconds.
     pub intvl_s: u64,
+    /// `TCP_KEEPCNT`.
     pub cnt: u64,
 }
 
@@ -33,35 +33,51 @@ pub struct Plan {
 pub struct Wanted {
     /// A dead peer is to be noticed within this time, in milliseconds.
     pub detect_within_ms: Option<u64>,
+    /// The hops of the path, in the order of the command line.
     pub hops: Vec<Hop>,
 }
 
-/// Why nothing satisfies what was asked for; one line.
+/// Why no plan satisfies what was asked for. The message is one line.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum Unsatisfiable {
+    /// Shorter than the shortest plan.
     #[error(
         "--detect-within {}: keepalive counts in whole seconds, so the soonest is 2 s \
          (1 + 1 × 1); accepted: 2s or more",
-        Time(*.within_ms)
+        Millis(*.within_ms)
     )]
-    TooSoon { within_ms: u64 },
+    TooSoon {
+        /// What was asked for, in milliseconds.
+        within_ms: u64,
+    },
+    /// A hop forgets sooner than the shortest plan.
     #[error(
         "--path {name}: it forgets after {}, before keepalive can probe twice \
          (1 + 1 × 1 = 2 s); accepted: hops of 3 s or more",
-        Time(*.timeout_ms)
+        Millis(*.timeout_ms)
     )]
-    PathTooShort { name: String, timeout_ms: u64 },
+    PathTooShort {
+        /// Name of the hop.
+        name: String,
+        /// Its timeout, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Only hops where probes do not help, and no time to notice a dead peer in.
     #[error(
         "--path {name}: it ends TCP and counts bytes only, so no keepalive setting keeps it open; \
          let the application send something, or add --detect-within to plan for dead peers"
     )]
-    OnlyL7 { name: String },
+    OnlyL7 {
+        /// Name of the first such hop.
+        name: String,
+    },
+    /// Neither a path nor a time was given.
     #[error("--plan: nothing to plan for; add --detect-within TIME, --path LIST, or both")]
     Nothing,
 }
 
 impl Wanted {
-    /// The hop that forgets first among those that probes keep awake.
+    /// The hop with the shortest timeout among those that probes keep open.
     pub fn tightest(&self) -> Option<&Hop> {
         self.hops
             .iter()
@@ -69,16 +85,17 @@ impl Wanted {
             .min_by_key(|hop| hop.timeout_ms)
     }
 
-    /// Hops that answer probes themselves.
+    /// Hops that end TCP and answer probes themselves.
     pub fn l7(&self) -> impl Iterator<Item = &Hop> {
         self.hops.iter().filter(|hop| !hop.passes_probes())
     }
 
-    /// As [`plan`](Self::plan), within a usual time where none was asked for.
+    /// As [`plan`](Self::plan), but with 90 s as the time within which a dead peer is to be noticed where the user gave
+    /// none.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// No plan satisfies it; the message says why.
     pub fn plan_or_usual(&self) -> Result<Plan, Unsatisfiable> {
         let usual = USUAL_WITHIN_S * 1000;
         let within = Self {
@@ -88,11 +105,11 @@ impl Wanted {
         within.plan()
     }
 
-    /// Settings that satisfy all of it.
+    /// A plan that satisfies all that is wanted.
     ///
     /// # Errors
     ///
-    /// There are none; the message says why.
+    /// No plan satisfies it; the message says why.
     pub fn plan(&self) -> Result<Plan, Unsatisfiable> {
         let tightest = self.tightest();
         if self.detect_within_ms.is_none() && tightest.is_none() {
@@ -116,7 +133,7 @@ impl Wanted {
                 timeout_ms: hop.timeout_ms,
             });
         }
-        // Strictly below what the path allows: every probe, the last one too, comes in time.
+        // Strictly below the timeout of the path, so that even the last probe comes in time.
         let path_s = tightest.map(|hop| (hop.timeout_ms - 1) / 1000);
         let within_s = self.detect_within_ms.map(|ms| ms / 1000);
         let budget_s = [path_s, within_s].into_iter().flatten().min();
@@ -125,8 +142,8 @@ impl Wanted {
 }
 
 impl Plan {
-    /// Settings that take at most so many seconds, ≥ 2: a third of it for three probes, the rest
-    /// idle; below 4 s there is no room for three.
+    /// A plan that takes at most `budget_s` seconds (2 or more). A third is for three probes, the rest is idle time.
+    /// Below 4 s there is no room for three probes.
     fn within(budget_s: u64) -> Self {
         let cnt = budget_s.saturating_sub(1).clamp(1, PROBES);
         let wish = budget_s / (3 * PROBES);
@@ -135,7 +152,7 @@ impl Plan {
             .find(|intvl| *intvl <= wish)
             .unwrap_or(1);
         let rest = budget_s.saturating_sub(cnt * intvl_s).clamp(1, LONGEST_S);
-        // Above a minute nobody wants to read odd seconds.
+        // Above a minute, whole tens of seconds read better.
         let idle_s = if rest > 60 { rest - rest % 10 } else { rest };
         Self {
             idle_s,
@@ -149,8 +166,8 @@ impl Plan {
         self.idle_s + self.cnt * self.intvl_s
     }
 
-    /// TCP_USER_TIMEOUT that agrees with the rest: it ends an idle connection after the same number
-    /// of probes, and bounds data in flight by the same time.
+    /// The TCP_USER_TIMEOUT that agrees with the rest, in milliseconds: it ends an idle connection after the same number
+    /// of probes, and data in flight is retried for the same time.
     pub fn user_timeout_ms(&self) -> u64 {
         self.detect_s() * 1000
     }
@@ -168,14 +185,14 @@ impl fmt::Display for Plan {
     }
 }
 
-/// How long unacknowledged data is retried under `tcp_retries2`, in milliseconds, where the
-/// connection's retransmission timeout is the shortest.
+/// How long unacknowledged data is retried under a `tcp_retries2` of `retries`, in milliseconds, if the connection's
+/// retransmission timeout is the shortest that there is.
 pub fn retries2_ms(retries: u32) -> u64 {
-    detect::data(detect::RTO_MIN_MS, 0, retries, detect::RTO_MAX_MS)
+    timeouts::data_ms(timeouts::RTO_MIN_MS, 0, retries, timeouts::RTO_MAX_MS)
 }
 
-/// The largest `tcp_retries2` that gives up within this time, never below RFC 1122's hundred
-/// seconds, which is 8.
+/// The largest `tcp_retries2` with which the kernel gives up within `ms` milliseconds, but at least 8: RFC 1122 demands
+/// 100 seconds, and 8 is the least that gives them.
 pub fn retries2_within(ms: u64) -> u32 {
     (8..=15)
         .rev()
@@ -183,7 +200,7 @@ pub fn retries2_within(ms: u64) -> u32 {
         .unwrap_or(8)
 }
 
-/// What must be known of a hop besides its timeout; empty where probes work.
+/// What a user must know of a hop besides its timeout; `None` where probes work.
 pub fn remark(hop: &Hop) -> Option<String> {
     let Hop {
         name, timeout_ms, ..
@@ -224,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_as_they_are_told() {
+    fn plans_for_times_and_paths() {
         for (within, hops, said) in [
             (Some(90), &[350][..], "60 + 3 × 10 = 90 s"),
             (Some(90), &[], "60 + 3 × 10 = 90 s"),
@@ -250,7 +267,7 @@ mod tests {
                 assert!(plan.detect_s() <= within, "{within}: {plan}");
                 assert!(plan.detect_s() < path, "{path}: {plan}");
                 assert!(plan.idle_s >= 1 && plan.intvl_s >= 1 && plan.cnt >= 1);
-                // No time is given away but the rounding.
+                // Only the rounding makes it shorter than it could be.
                 let budget = within.min(path - 1);
                 assert!(plan.detect_s() + 10 > budget, "{within} {path}: {plan}");
             }
@@ -258,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_is_refused_in_a_line() {
+    fn what_no_plan_satisfies_is_refused_in_a_line() {
         let refusal = |wanted: &Wanted| wanted.plan().unwrap_err().to_string();
         assert!(refusal(&wanted(Some(1), &[])).contains("2s or more"));
         assert!(refusal(&wanted(Some(90), &[2])).contains("--path 2s"));

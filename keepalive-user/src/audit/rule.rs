@@ -1,13 +1,13 @@
-//! The rules of the audit: stable ids, how bad each is, and a line about each.
+//! The rules of the audit: their ids, which never change, their severities, and a line about each.
 
-/// How much a finding matters; ordered from harmless to dangerous.
+/// How much a finding matters. The order is from harmless to dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing: a weakness that shows only in some accidents.
+    /// Worth knowing: a weakness that hurts only in some failures.
     Info,
-    /// A failure will be noticed late, or live connections are ended needlessly.
+    /// A failure will be noticed late, or the kernel will end live connections.
     Warning,
-    /// A connection hangs or dies now, or will as soon as it falls idle.
+    /// A connection hangs or dies now, or will as soon as it is idle.
     Critical,
 }
 
@@ -15,7 +15,7 @@ impl Severity {
     /// Every severity, the worst first.
     pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
 
-    /// The word of the contract.
+    /// Its word on the command line and in outputs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -25,20 +25,32 @@ impl Severity {
     }
 }
 
-/// What the audit looks for. Ids are stable; each has its section in docs/audit.md.
+/// What the audit looks for. Each rule has its section in docs/audit.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
+    /// Probes go unanswered.
     DyingNow,
+    /// Unacknowledged data keeps the kernel from sending probes.
     ProbesSuspended,
+    /// The first probe comes too late for a hop of the path.
     IdleExceedsPath,
+    /// A connection without keepalive, idle for long.
     NoKeepalive,
+    /// A hop of the path answers the probes itself.
     L7Hop,
+    /// A dead peer is noticed later than was asked for.
     SlowDetection,
+    /// TCP_USER_TIMEOUT ends the connection before a second probe.
     UserTimeoutTooShort,
+    /// TCP_USER_TIMEOUT and TCP_KEEPCNT say different numbers of probes.
     UserTimeoutOverridesKeepcnt,
+    /// A namespace has the kernel's defaults although the host has not.
     NetnsNotTuned,
+    /// Only retransmission bounds the time that unacknowledged data is retried.
     NoUserTimeout,
+    /// Accepted sockets get keepalive from nobody.
     ListenerWithoutKeepalive,
+    /// A process sends very many probes.
     Noisy,
 }
 
@@ -97,7 +109,7 @@ impl Rule {
         }
     }
 
-    /// The severity where `--path` or `--detect-within` says that it hurts here.
+    /// The severity where `--path` or `--detect-within` shows that it hurts here.
     pub fn worst(self) -> Severity {
         match self {
             Self::NoKeepalive => Severity::Critical,
@@ -106,7 +118,7 @@ impl Rule {
         }
     }
 
-    /// What it looks for, in a line.
+    /// What it looks for, in one line.
     pub fn about(self) -> &'static str {
         match self {
             Self::DyingNow => "probes go unanswered: the connection is dying now",
@@ -146,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_kebab_case_unique_and_found_again() {
+    fn ids_are_kebab_case_and_unique_and_find_their_rule() {
         for (at, rule) in Rule::ALL.into_iter().enumerate() {
             assert_eq!(Rule::named(rule.id()), Some(rule));
             assert!(
@@ -161,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_stand_in_the_order_of_their_severity() {
+    fn rules_are_ordered_by_severity() {
         assert!(
             Rule::ALL
                 .windows(2)

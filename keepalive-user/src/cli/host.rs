@@ -1,33 +1,36 @@
-//! What only this host can answer: does the process exist, which namespace is ours, which cgroup
-//! does a path mean.
+//! Questions that only this host can answer: whether a process exists, which network namespace is our
+//! own, which cgroup a path names.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use super::error::UsageError;
+use crate::host_files::mounts;
 
 /// `CGROUP2_SUPER_MAGIC` of include/uapi/linux/magic.h.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
 /// Refuses a pid that names no process, or a thread that does not lead one.
 pub(super) fn check_process(pid: u32) -> Result<(), UsageError> {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+    // Bytes, because the name in it may be anything.
+    let Ok(status) = fs::read(format!("/proc/{pid}/status")) else {
         return Err(UsageError::NoProcess { pid });
     };
-    let leader = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Tgid:"))
-        .and_then(|tgid| tgid.trim().parse().ok());
-    match leader {
+    match leader(&status) {
         Some(process) if process != pid => Err(UsageError::Thread { pid, process }),
         _ => Ok(()),
     }
 }
 
-/// Inode of the network namespace katrace itself runs in.
+/// The process of a thread, from its `status` file (proc_pid_status(5)). The kernel escapes a line
+/// break in the name, so a line that begins with `Tgid:` is the kernel's own.
+fn leader(status: &[u8]) -> Option<u32> {
+    let tgid = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    str::from_utf8(tgid.trim_ascii()).ok()?.parse().ok()
+}
+
+/// Inode of the network namespace that katrace itself runs in.
 pub(super) fn own_netns() -> Result<u32, UsageError> {
     let inode = fs::metadata("/proc/self/ns/net")
         .map_err(|source| UsageError::NoNetns { source })?
@@ -37,14 +40,14 @@ pub(super) fn own_netns() -> Result<u32, UsageError> {
     })
 }
 
-/// Id of a cgroup2 directory, given by its path in the file system or by its path within the
-/// hierarchy as `/proc/PID/cgroup` shows it. On cgroup2 the inode number is the id (64-bit hosts).
+/// Id of a cgroup2 directory. The path is one of the file system, or one within the hierarchy as
+/// `/proc/PID/cgroup` shows it. On cgroup2 the inode number is the id (on 64-bit hosts).
 pub(super) fn cgroup_id(path: &Path) -> Result<u64, UsageError> {
     let failed = |source| UsageError::Cgroup {
         path: path.to_path_buf(),
         source,
     };
-    let in_hierarchy = cgroup2_mount()
+    let in_hierarchy = mounts::cgroup2()
         .zip(path.strip_prefix("/").ok())
         .map(|(mount, relative)| mount.join(relative));
     let mut outcome = probe(path);
@@ -72,36 +75,60 @@ fn probe(path: &Path) -> io::Result<Option<u64>> {
     Ok(Some(meta.ino()))
 }
 
-pub(crate) fn cgroup2_mount() -> Option<PathBuf> {
-    mount_point(&fs::read_to_string("/proc/self/mountinfo").ok()?)
-}
-
-/// The first cgroup2 mount point of a mountinfo text (proc_pid_mountinfo(5): the mount point is the
-/// fifth field, the type the first after a lone dash).
-fn mount_point(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        kind.starts_with("cgroup2 ")
-            .then(|| mount.split(' ').nth(4).map(PathBuf::from))?
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::Read,
+        process::{Child, Command, Stdio},
+    };
+
     use super::*;
 
+    /// A shell that has given itself this name, and waits for a line on its standard input.
+    struct Named(Child);
+
+    impl Named {
+        fn start(octal: &str) -> Self {
+            let mut child = Command::new("sh")
+                .args([
+                    "-c",
+                    &format!("printf '{octal}' > /proc/$$/comm; echo; read line"),
+                ])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // Its own line says that the name is set.
+            let mut ready = [0];
+            child
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut ready)
+                .unwrap();
+            Self(child)
+        }
+    }
+
+    impl Drop for Named {
+        fn drop(&mut self) {
+            drop(self.0.stdin.take());
+            let _ = self.0.wait();
+        }
+    }
+
     #[test]
-    fn the_cgroup2_mount_is_found_among_the_others() {
-        let text = "\
-31 24 0:27 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
-32 31 0:28 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw
-33 31 0:29 / /sys/fs/cgroup/systemd rw shared:11 - cgroup cgroup rw,name=systemd
-";
-        assert_eq!(
-            mount_point(text).as_deref(),
-            Some(Path::new("/sys/fs/cgroup/unified"))
-        );
-        assert_eq!(mount_point("nonsense\n"), None);
+    fn a_process_may_have_any_name() {
+        for (octal, name) in [
+            ("\\377\\376x", &b"\xff\xfex"[..]),
+            ("x\\nTgid:\\t1", b"x\nTgid:\t1"),
+        ] {
+            let process = Named::start(octal);
+            let pid = process.0.id();
+            let comm = fs::read(format!("/proc/{pid}/comm")).unwrap();
+            assert_eq!(comm.strip_suffix(b"\n"), Some(name));
+            assert!(check_process(pid).is_ok());
+        }
     }
 
     #[test]
@@ -127,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_root_cgroup_goes_by_both_its_paths() {
-        let Some(mount) = cgroup2_mount() else {
+        let Some(mount) = mounts::cgroup2() else {
             return; // This host has no cgroup2 to ask.
         };
         let inode = fs::metadata(&mount).unwrap().ino();

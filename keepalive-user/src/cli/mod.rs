@@ -1,5 +1,8 @@
-//! The command line: flags as typed (`args`), their meaning (`validate`, `host`), their refusal
-//! (`error`).
+//! The command line.
+//!
+//! `args` says what can be typed, `words` which words some arguments take, `parse` reads the text of
+//! one value, `host` asks this host about it, `validate` and `audit` join them to a request, `error`
+//! says what is wrong.
 
 mod args;
 mod audit;
@@ -7,13 +10,14 @@ mod error;
 mod host;
 mod parse;
 mod validate;
+mod value;
+mod words;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 
 pub use error::UsageError;
-pub(crate) use host::cgroup2_mount;
 
 use crate::{
     audit::AuditRequest,
@@ -27,18 +31,34 @@ pub enum Request {
     Trace(Box<TraceSettings>),
     /// List sockets.
     Sockets(Box<SocketsSettings>),
-    /// Judge sockets, or tell what that goes by.
+    /// Judge sockets, or list what that goes by.
     Audit(Box<AuditRequest>),
-    /// Help or version: write this to stdout and leave with success.
+    /// Help or the version: write this to stdout and exit with success.
     Print(String),
 }
 
-/// Reads a command line, the program's name first.
+/// Reads a command line. Its first word is the name of the program.
 ///
 /// # Errors
 ///
-/// Anything that is not understood or names something this host does not have; the message is one
-/// line and the exit code for it is 2.
+/// Something is not understood, or names something that this host does not have. The message is one
+/// line; the exit code for it is 2.
+///
+/// # Examples
+///
+/// ```
+/// use katrace::cli::{self, Request};
+///
+/// let request = cli::parse(["katrace", "-D", "5432", "-d", "5m"])?;
+/// let Request::Trace(settings) = request else {
+///     unreachable!("tracing is the default command");
+/// };
+/// assert_eq!(settings.filters.rports, [5432..=5432]);
+///
+/// let refusal = cli::parse(["katrace", "-D", "70000"]).unwrap_err();
+/// assert!(refusal.to_string().starts_with("-D 70000: ports end at 65535"));
+/// # Ok::<(), cli::UsageError>(())
+/// ```
 pub fn parse<I, T>(argv: I) -> Result<Request, UsageError>
 where
     I: IntoIterator<Item = T>,
@@ -69,7 +89,7 @@ where
     validate::trace(&trace).map(|settings| Request::Trace(Box::new(settings)))
 }
 
-/// The command line's description: the source of help, and of a man page or completions.
+/// The description of the command line: the source of the help, of man pages and of completions.
 pub fn command() -> clap::Command {
     args::Cli::command()
 }

@@ -1,18 +1,18 @@
-//! From the text of one value to its meaning: pure functions, each saying why it refuses.
+//! From the text of one value to its meaning. The functions are pure; an error says what is wrong.
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use ipnet::{IpNet, Ipv4Net};
 use jiff::SignedDuration;
 
-/// A port, or an inclusive range `LOW-HIGH`; port 0 is no port.
+/// A port, or an inclusive range `LOW-HIGH`. Port 0 is refused.
 pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let Some((low, high)) = text.split_once('-') else {
         return port(text).map(|port| port..=port);
     };
     let (low, high) = (port(low)?, port(high)?);
     if low > high {
-        return Err(format!("the range runs backwards from {low}"));
+        return Err("the range ends before it begins".into());
     }
     Ok(low..=high)
 }
@@ -24,8 +24,8 @@ fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// A network with its host bits cleared, or a bare address as a network of one. A v4-mapped one
-/// becomes IPv4, as its packets are.
+/// A network with its host bits set to zero; an address alone is a network of one. A v4-mapped network
+/// becomes IPv4, because its packets are.
 pub(super) fn net(text: &str) -> Result<IpNet, String> {
     if let Ok(addr) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(addr.to_canonical()));
@@ -48,7 +48,7 @@ fn unmapped(net: IpNet) -> IpNet {
     net
 }
 
-/// A positive time such as `5s` or `1h30m`. Zero is refused: it could as well mean "no limit".
+/// A positive time such as `5s` or `1h30m`. Zero is refused, because it could also mean "no limit".
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if text.parse::<u64>().is_ok() {
         return Err("the unit is missing".into());
@@ -56,11 +56,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let time: SignedDuration = text.parse().map_err(|_| "not a time")?;
     match Duration::try_from(time) {
         Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("must be longer than nothing".into()),
+        _ => Err("must be longer than 0".into()),
     }
 }
 
-/// Whole milliseconds, at least one; a time beyond their range stops at its end.
+/// Whole milliseconds, at least one and at most `u64::MAX`.
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
@@ -73,7 +73,7 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A pid; that it exists is for the host to say.
+/// A pid. Whether the process exists is not checked here.
 pub(super) fn pid(text: &str) -> Result<u32, String> {
     match u32::try_from(number(text)?) {
         Ok(0) | Err(_) => Err("not a process id".into()),
@@ -96,8 +96,8 @@ pub(super) fn netns(text: &str) -> Result<u32, String> {
 /// The largest ring that is accepted: one GiB.
 const RING_MAX: u64 = 1 << 30;
 
-/// Bytes of a ring buffer: a plain number or one with k, M or G, rounded up to what the kernel
-/// takes, a power of two of whole pages.
+/// The size of a ring buffer in bytes: a number, or one with k, M or G. It is rounded up to what the
+/// kernel accepts, a power of two of whole pages.
 pub(super) fn ring_size(text: &str, page: u64) -> Result<u32, String> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
@@ -107,7 +107,7 @@ pub(super) fn ring_size(text: &str, page: u64) -> Result<u32, String> {
     };
     let bytes = number(digits)?.saturating_mul(unit);
     if bytes == 0 {
-        return Err("a ring of nothing holds nothing".into());
+        return Err("must be larger than 0".into());
     }
     if bytes > RING_MAX {
         return Err("too large".into());

@@ -1,30 +1,27 @@
-//! From flags as typed to settings: every value read, every name on this host checked.
-
-use std::borrow::Cow;
+//! From arguments to settings: reads every value, and checks on this host every process, namespace and
+//! cgroup that is named.
 
 use globset::{Glob, GlobSet};
 
 use super::{
-    args::{FilterArgs, OutputArgs, SnapshotArgs, SocketsArgs, TraceArgs},
+    args::{FilterArgs, SnapshotArgs, SocketsArgs, TraceArgs},
     error::UsageError,
     host, parse,
+    value::{list, optional, refused, value},
+    words::EventWord,
 };
 use crate::{
-    event::{Attach, Family},
-    settings::{
-        AttachChoice, CommGlobs, Events, Filters, Format, ReaderChoice, Scan, SnapshotSettings,
-        SocketsSettings, SortBy, TraceSettings,
-    },
+    event::Family,
+    settings::{CommGlobs, Events, Filters, SnapshotSettings, SocketsSettings, TraceSettings},
     snapshot::namespaces,
 };
 
-const EVENTS: &str = "probe, answered, stalled, timeout, reset, noticed, all";
 const PORTS: &str = "1 to 65535, or a range such as 8000-8100";
 
 pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
     Ok(TraceSettings {
-        output: output(&args.output)?,
-        events: events(&args.events)?,
+        output: args.output.format(),
+        events: events(&args.events),
         filters: filters(&args.filters)?,
         duration: optional(
             "-d",
@@ -38,8 +35,8 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
             parse::count,
             "a whole number from 1",
         )?,
-        attach: attach(&args.attach)?,
-        scan: scan(&args.scan)?,
+        attach: args.attach,
+        scan: args.scan,
         verbose: args.verbose,
         stats: args.stats,
         ring_bytes: value(
@@ -53,9 +50,9 @@ pub(super) fn trace(args: &TraceArgs) -> Result<TraceSettings, UsageError> {
 
 pub(super) fn sockets(args: &SocketsArgs) -> Result<SocketsSettings, UsageError> {
     Ok(SocketsSettings {
-        output: output(&args.output)?,
+        output: args.output.format(),
         read: snapshot(&args.snapshot)?,
-        sort: optional("--sort", args.sort.as_deref(), sort, SortBy::WORDS)?,
+        sort: args.sort,
         dying: args.dying,
         no_keepalive: args.no_keepalive,
         watch: optional(
@@ -67,7 +64,7 @@ pub(super) fn sockets(args: &SocketsArgs) -> Result<SocketsSettings, UsageError>
     })
 }
 
-/// What to read; of a network namespace it must be known where it is.
+/// Which sockets to read. A network namespace must exist: its sockets are read from within it.
 pub(super) fn snapshot(args: &SnapshotArgs) -> Result<SnapshotSettings, UsageError> {
     let filters = filters(&args.filters)?;
     if let (Some(netns), Some(typed)) = (filters.netns, &args.filters.netns)
@@ -82,26 +79,8 @@ pub(super) fn snapshot(args: &SnapshotArgs) -> Result<SnapshotSettings, UsageErr
     }
     Ok(SnapshotSettings {
         filters,
-        reader: reader(&args.reader)?,
+        reader: args.reader,
     })
-}
-
-fn sort(word: &str) -> Result<SortBy, String> {
-    SortBy::of(word).ok_or_else(|| "no such column".into())
-}
-
-fn reader(text: &str) -> Result<ReaderChoice, UsageError> {
-    match text {
-        "auto" => Ok(ReaderChoice::Auto),
-        "iter" => Ok(ReaderChoice::Iter),
-        "diag" => Ok(ReaderChoice::Diag),
-        other => Err(refused(
-            "--reader",
-            other,
-            "no such way",
-            "auto, iter, diag",
-        )),
-    }
 }
 
 fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
@@ -136,74 +115,14 @@ fn filters(args: &FilterArgs) -> Result<Filters, UsageError> {
     })
 }
 
-pub(super) fn output(args: &OutputArgs) -> Result<Format, UsageError> {
-    if args.json {
-        return Ok(Format::Json);
+fn events(words: &[EventWord]) -> Events {
+    if words.is_empty() {
+        return Events::default();
     }
-    match args.output.as_str() {
-        "table" => Ok(Format::Table),
-        "json" => Ok(Format::Json),
-        "jsonpretty" => Ok(Format::JsonPretty),
-        "csv" => Ok(Format::Csv),
-        other => Err(refused(
-            "-o",
-            other,
-            "no such format",
-            "table, json, jsonpretty, csv",
-        )),
-    }
-}
-
-fn attach(text: &str) -> Result<AttachChoice, UsageError> {
-    match text {
-        "auto" => Ok(AttachChoice::Auto),
-        "fentry" => Ok(AttachChoice::Only(Attach::Fentry)),
-        "kprobe" => Ok(AttachChoice::Only(Attach::Kprobe)),
-        "tracepoint" => Ok(AttachChoice::Only(Attach::Tracepoint)),
-        other => Err(refused(
-            "--attach",
-            other,
-            "no such way",
-            "auto, fentry, kprobe, tracepoint",
-        )),
-    }
-}
-
-fn scan(text: &str) -> Result<Scan, UsageError> {
-    match text {
-        "auto" => Ok(Scan::Auto),
-        "iter" => Ok(Scan::Iter),
-        "proc" => Ok(Scan::Proc),
-        other => Err(refused("--scan", other, "no such way", "auto, iter, proc")),
-    }
-}
-
-fn events(names: &[String]) -> Result<Events, UsageError> {
-    if names.is_empty() {
-        return Ok(Events::default());
-    }
-    let mut events = Events::NONE;
-    for name in names {
-        match name.as_str() {
-            "all" => events = Events::ALL,
-            "probe" => events.probe = true,
-            "answered" => events.answered = true,
-            "stalled" => events.stalled = true,
-            "timeout" => events.timeout = true,
-            "reset" => events.reset = true,
-            "noticed" => events.noticed = true,
-            "lost" => {
-                return Err(refused(
-                    "-e",
-                    name,
-                    "always printed, so leave it out",
-                    EVENTS,
-                ));
-            }
-            other => return Err(refused("-e", other, "no such event", EVENTS)),
-        }
-    }
-    Ok(events)
+    words.iter().fold(Events::NONE, |events, word| match word {
+        EventWord::All => Events::ALL,
+        EventWord::Kind(kind) => events.with(*kind),
+    })
 }
 
 fn comms(patterns: &[String]) -> Result<Option<CommGlobs>, UsageError> {
@@ -234,50 +153,4 @@ fn comms(patterns: &[String]) -> Result<Option<CommGlobs>, UsageError> {
         .build()
         .map_err(|fault| refuse(&patterns.join(","), &fault))?;
     Ok(Some(CommGlobs::new(set, patterns.to_vec())))
-}
-
-pub(super) fn list<T>(
-    flag: &'static str,
-    texts: &[String],
-    read: impl Fn(&str) -> Result<T, String>,
-    accepted: impl Into<Cow<'static, str>>,
-) -> Result<Vec<T>, UsageError> {
-    let accepted = accepted.into();
-    texts
-        .iter()
-        .map(|text| value(flag, text, &read, accepted.clone()))
-        .collect()
-}
-
-pub(super) fn optional<T>(
-    flag: &'static str,
-    text: Option<&str>,
-    read: impl Fn(&str) -> Result<T, String>,
-    accepted: impl Into<Cow<'static, str>>,
-) -> Result<Option<T>, UsageError> {
-    text.map(|text| value(flag, text, read, accepted))
-        .transpose()
-}
-
-pub(super) fn value<T>(
-    flag: &'static str,
-    text: &str,
-    read: impl Fn(&str) -> Result<T, String>,
-    accepted: impl Into<Cow<'static, str>>,
-) -> Result<T, UsageError> {
-    read(text).map_err(|why| refused(flag, text, why, accepted))
-}
-
-pub(super) fn refused(
-    flag: &'static str,
-    value: &str,
-    why: impl Into<String>,
-    accepted: impl Into<Cow<'static, str>>,
-) -> UsageError {
-    UsageError::Value {
-        flag,
-        value: value.to_owned(),
-        why: why.into(),
-        accepted: accepted.into(),
-    }
 }

@@ -25,6 +25,15 @@ impl Clock {
     }
 
     /// The moment of a kernel stamp.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use katrace::{decode::Clock, event::Time};
+    ///
+    /// let booted = Clock::with_offset(1_700_000_000_000_000_000);
+    /// assert_eq!(booted.at(5), Time(1_700_000_000_000_000_005));
+    /// ```
     pub const fn at(&self, monotonic_ns: u64) -> Time {
         Time(self.offset_ns + monotonic_ns as i128)
     }

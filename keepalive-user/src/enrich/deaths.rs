@@ -54,12 +54,8 @@ impl Default for Deaths {
 impl Deaths {
     /// Takes in an event.
     pub fn event(&mut self, event: &SocketEvent) {
-        let errno = match event.kind {
-            Kind::Timeout { errno, .. } | Kind::Reset { errno, .. } => errno,
-            Kind::Probe { .. }
-            | Kind::Answered { .. }
-            | Kind::Stalled { .. }
-            | Kind::Noticed { .. } => return,
+        let Some(errno) = event.kind.death() else {
+            return;
         };
         // A socket without a holder has nobody who could notice.
         let Some(inode) = event

@@ -11,7 +11,7 @@
 
 mod budget;
 mod calls;
-mod cgroup;
+pub(crate) mod cgroup;
 mod changes;
 mod clocks;
 mod deaths;

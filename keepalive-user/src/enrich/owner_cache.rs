@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cache::Cache,
     decode::{Act, Decoded, Evidence},
-    event::{Kind, Owner, Time},
+    event::{Owner, Time},
 };
 
 /// What was found is looked at again after this long. A descriptor that is passed on while its sender closes
@@ -56,13 +56,7 @@ pub enum Belief {
 impl Entry {
     /// How far this can be believed for an event of its socket.
     pub fn belief(&self, decoded: &Decoded, changes: &Changes) -> Belief {
-        let is_death = match decoded.kind {
-            Kind::Timeout { .. } | Kind::Reset { .. } => true,
-            Kind::Probe { .. }
-            | Kind::Answered { .. }
-            | Kind::Stalled { .. }
-            | Kind::Noticed { .. } => false,
-        };
+        let is_death = decoded.kind.death().is_some();
         let age = decoded.time.0 - self.looked.0;
         let is_older_than = |limit: Duration| age >= limit.as_nanos().cast_signed();
         let is_unchanged = |pid| changes.is_unchanged(pid, self.stamp);

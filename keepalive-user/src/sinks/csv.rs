@@ -1,51 +1,35 @@
-//! One flat table: the columns of every kind of event side by side, empty where a kind has none.
+//! One flat table. It has the columns of every kind of event; a cell is empty where the kind of its row
+//! has no such field.
 
 use std::{
+    convert::Infallible,
     fmt::{self, Display, Write as _},
     io::{self, Write},
 };
 
-use super::{sanitize::Escaped, text::microseconds, timestamp::calendar};
-use crate::event::{Call, Errno, Kind, Lost, Owner, SocketEvent, Time};
+use super::{sanitize::Escaped, timestamp::calendar};
+use crate::event::{Kind, Lost, Owner, SocketEvent, Time, Value};
 
-const HEADER: &str = "time,event,family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,owners,\
-owner_from,keepidle_ms,keepintvl_ms,keepcnt,user_timeout_ms,silence_ms,probe,sent,unanswered,rtt_ms,\
-unacked_bytes,retransmits,cause,errno,after_probe,count,call,tid,delay_ms";
+/// The columns before those of [`Kind::COLUMNS`].
+const COMMON_COLUMNS: &str = "time,event,family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,\
+owners,owner_from,keepidle_ms,keepintvl_ms,keepcnt,user_timeout_ms,silence_ms";
 
-/// Columns between `event` and those of a kind: what a line without a socket leaves empty.
+/// How many columns between `event` and those of a kind stay empty in a line without a socket.
 const SOCKET_COLUMNS: usize = 17;
 
-/// Writes rows, below one header.
+/// Writes rows below one header.
 #[derive(Debug, Default)]
 pub struct Csv {
     headed: bool,
     owners: String,
 }
 
-/// The columns of every kind, in order.
-#[derive(Default)]
-struct KindColumns {
-    probe: Option<u32>,
-    sent: Option<bool>,
-    unanswered: Option<u32>,
-    rtt_ms: Option<f64>,
-    unacked_bytes: Option<u32>,
-    retransmits: Option<u32>,
-    cause: Option<&'static str>,
-    errno: Option<Errno>,
-    after_probe: Option<bool>,
-    count: Option<u64>,
-    call: Option<&'static str>,
-    tid: Option<u32>,
-    delay_ms: Option<f64>,
-}
-
 impl Csv {
-    /// Writes the header row unless it stands already.
+    /// Writes the header row, once.
     pub(super) fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if !self.headed {
             self.headed = true;
-            writeln!(out, "{HEADER}")?;
+            writeln!(out, "{COMMON_COLUMNS},{}", Kind::COLUMNS.join(","))?;
         }
         Ok(())
     }
@@ -75,91 +59,54 @@ impl Csv {
         write!(out, ",{},{}", set.keepidle_ms, set.keepintvl_ms)?;
         write!(out, ",{},{}", set.keepcnt, set.user_timeout_ms)?;
         cell(socket.silence_ms, out)?;
-        KindColumns::of(kind).write(out)
+        KindCells::of(kind).write(out)
     }
 
     pub(super) fn lost(&mut self, lost: &Lost, out: &mut Vec<u8>) -> io::Result<()> {
         self.header(out)?;
         start(lost.time, "lost", out)?;
         out.extend([b','; SOCKET_COLUMNS]);
-        let columns = KindColumns {
-            count: Some(lost.count),
-            ..KindColumns::default()
-        };
-        columns.write(out)
+        let mut cells = KindCells::empty();
+        cells.put("count", Value::Count(lost.count));
+        cells.write(out)
     }
 }
 
-impl KindColumns {
+/// The cells of the columns that differ between kinds, in the order of [`Kind::COLUMNS`].
+struct KindCells([Value; Kind::COLUMNS.len()]);
+
+impl KindCells {
+    fn empty() -> Self {
+        Self([Value::Unknown; Kind::COLUMNS.len()])
+    }
+
     fn of(kind: &Kind) -> Self {
-        let none = Self::default();
-        match *kind {
-            Kind::Probe { probe, sent } => Self {
-                probe: Some(probe),
-                sent: Some(sent),
-                ..none
-            },
-            Kind::Answered { unanswered, rtt_ms } => Self {
-                unanswered: Some(unanswered),
-                rtt_ms: rtt_ms.map(microseconds),
-                ..none
-            },
-            Kind::Stalled {
-                unacked_bytes,
-                retransmits,
-            } => Self {
-                unacked_bytes: Some(unacked_bytes),
-                retransmits: Some(retransmits),
-                ..none
-            },
-            Kind::Timeout {
-                cause,
-                errno,
-                unanswered,
-                retransmits,
-            } => Self {
-                cause: Some(cause.name()),
-                errno: Some(errno),
-                unanswered: Some(unanswered),
-                retransmits: Some(retransmits),
-                ..none
-            },
-            Kind::Reset { errno, after_probe } => Self {
-                errno: Some(errno),
-                after_probe: Some(after_probe),
-                ..none
-            },
-            Kind::Noticed {
-                errno,
-                call,
-                tid,
-                delay_ms,
-                // Stands in the columns of the owner.
-                process: _,
-            } => Self {
-                errno: Some(errno),
-                call: call.map(Call::name),
-                tid: Some(tid),
-                delay_ms: Some(microseconds(delay_ms)),
-                ..none
-            },
+        let mut cells = Self::empty();
+        let Ok(()) = kind.each_field(|name, value| {
+            cells.put(name, value);
+            Ok::<(), Infallible>(())
+        });
+        cells
+    }
+
+    fn put(&mut self, name: &str, value: Value) {
+        let columns = Kind::COLUMNS.iter().zip(&mut self.0);
+        for (_, cell) in columns.filter(|(column, _)| **column == name) {
+            *cell = value;
         }
     }
 
     fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        cell(self.probe, out)?;
-        cell(self.sent, out)?;
-        cell(self.unanswered, out)?;
-        cell(self.rtt_ms, out)?;
-        cell(self.unacked_bytes, out)?;
-        cell(self.retransmits, out)?;
-        cell(self.cause, out)?;
-        cell(self.errno, out)?;
-        cell(self.after_probe, out)?;
-        cell(self.count, out)?;
-        cell(self.call, out)?;
-        cell(self.tid, out)?;
-        cell(self.delay_ms, out)?;
+        for value in &self.0 {
+            match value {
+                Value::Count(count) => write!(out, ",{count}")?,
+                Value::Millis(ms) => write!(out, ",{ms}")?,
+                Value::Flag(flag) => write!(out, ",{flag}")?,
+                Value::Word(word) => write!(out, ",{word}")?,
+                Value::Error(errno) => write!(out, ",{errno}")?,
+                Value::Unknown => out.push(b','),
+            }
+        }
         writeln!(out)
     }
 }
@@ -168,7 +115,7 @@ fn start(time: Time, event: &str, out: &mut Vec<u8>) -> io::Result<()> {
     write!(out, "{:.9},{event}", calendar(time))
 }
 
-/// A comma and a value that needs no quotes, or nothing.
+/// Writes a comma, and the value if there is one; the value must need no quotes.
 pub(super) fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result<()> {
     match value {
         Some(value) => write!(out, ",{value}"),
@@ -176,7 +123,8 @@ pub(super) fn cell(value: Option<impl Display>, out: &mut Vec<u8>) -> io::Result
     }
 }
 
-/// A value that may hold commas or quotes (RFC 4180). Line breaks cannot occur: names are escaped.
+/// Writes a value that may hold commas or quotes (RFC 4180). It holds no line breaks, because names are
+/// escaped.
 pub(super) fn quoted(
     value: impl Display,
     scratch: &mut String,
@@ -198,8 +146,8 @@ pub(super) fn quoted(
     Ok(())
 }
 
-/// `pid/comm/fd;…`, the descriptor empty where unknown. A semicolon in a name is spelled out, so
-/// that no process can pass for two.
+/// Displays all holders as `pid/comm/fd;…`; the descriptor is empty where it is unknown. A semicolon
+/// in a name is written `\x3b`, so that one process cannot look like two.
 pub(super) struct Owners<'a>(pub &'a Owner);
 
 impl Display for Owners<'_> {

@@ -1,15 +1,19 @@
-//! Records to text, one file per format. Sinks write into buffers that are reused, never to a
-//! descriptor: when to flush, and what a closed pipe means, is the caller's business.
+//! Records to text, one file per format.
+//!
+//! A sink writes into buffers that its caller reuses, and never to a descriptor. The caller decides
+//! when to flush, and what to do about a closed pipe.
 
 pub mod audit;
+mod banner;
 mod csv;
 mod json;
+mod process;
 mod rows;
 pub mod sanitize;
 mod screen;
 mod sentence;
+mod summary;
 mod table;
-mod text;
 mod timestamp;
 
 use std::io;
@@ -23,7 +27,7 @@ use crate::{
     summary::Summary,
 };
 
-/// Text on its way out. The caller writes both and clears them; capacity is kept.
+/// Text to be written. The caller writes both buffers and clears them; their capacity is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Buffers {
     /// Data, for stdout.
@@ -32,11 +36,14 @@ pub struct Buffers {
     pub err: Vec<u8>,
 }
 
-/// One output format with what it must remember between records.
+/// One output format, and what it must remember from one record to the next.
 #[derive(Debug)]
 pub enum Sink {
+    /// Aligned lines for people.
     Table(table::Table),
+    /// JSON, compact or indented.
     Json(json::Json),
+    /// CSV.
     Csv(csv::Csv),
 }
 
@@ -51,21 +58,21 @@ impl Sink {
         }
     }
 
-    /// Writes the first record, or the banner in its place.
+    /// Writes the first record; for people, writes the banner instead.
     ///
     /// # Errors
     ///
-    /// None that a buffer in memory can cause; the type is that of the writers underneath. So for
-    /// all methods.
+    /// Never in practice, because a buffer in memory takes everything. The same is true of the other
+    /// methods.
     pub fn ready(&mut self, ready: &Ready, to: &mut Buffers) -> io::Result<()> {
         match self {
             Self::Table(table) => {
-                text::banner(ready, &mut to.err)?;
+                banner::banner(ready, &mut to.err)?;
                 table.header(ready.time, &mut to.out)
             }
             Self::Json(json) => json.ready(ready, &mut to.out),
             Self::Csv(csv) => {
-                text::banner(ready, &mut to.err)?;
+                banner::banner(ready, &mut to.err)?;
                 csv.header(&mut to.out)
             }
         }
@@ -97,14 +104,14 @@ impl Sink {
         }
     }
 
-    /// Writes the last record, or the summary for people in its place.
+    /// Writes the last record; for people, writes their summary instead.
     ///
     /// # Errors
     ///
     /// As [`Sink::ready`].
     pub fn summary(&mut self, summary: &Summary, to: &mut Buffers) -> io::Result<()> {
         match self {
-            Self::Table(_) | Self::Csv(_) => text::summary(summary, &mut to.err),
+            Self::Table(_) | Self::Csv(_) => summary::summary(summary, &mut to.err),
             Self::Json(json) => json.summary(summary, &mut to.out),
         }
     }

@@ -1,11 +1,20 @@
-//! Text from the kernel or a user, made harmless for a terminal and for the eye: controls, escape
-//! sequences, direction overrides and invisible characters are spelled out.
+//! Makes text from the kernel or a user safe for a terminal and its reader: control characters, escape
+//! sequences, changes of direction and invisible characters are written as escapes.
 
 use std::fmt;
 
 /// Displays a text with every harmful character written as `\x1b` or `\u{202e}`.
 ///
-/// A backslash stays as it is: the aim is a safe screen, not a reversible encoding.
+/// A backslash is not escaped: the screen must be safe, and the text need not be recoverable.
+///
+/// # Examples
+///
+/// ```
+/// use katrace::sinks::sanitize::Escaped;
+///
+/// assert_eq!(Escaped("nginx: worker").to_string(), "nginx: worker");
+/// assert_eq!(Escaped("\x1b[31mred").to_string(), "\\x1b[31mred");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -25,8 +34,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character could act on a terminal (controls), reorder what stands around it (Unicode's
-/// bidirectional formatting), break the line, or hide (zero-width and tag characters).
+/// Whether a character can control a terminal, change the direction of the text around it (Unicode's
+/// bidirectional formatting), break the line, or be invisible (zero-width and tag characters).
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,

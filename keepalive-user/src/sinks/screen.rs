@@ -1,4 +1,4 @@
-//! What stdout is, as far as a table cares.
+//! What a table needs to know of stdout.
 
 use std::{
     env,
@@ -8,22 +8,24 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-/// Columns a line may use where no terminal says otherwise: every line stays under 100.
+/// How many columns a line may take where stdout is no terminal: every line stays under 100.
 const COLUMNS: usize = 99;
 
-/// The screen a table is drawn on, and the clock of whoever reads it.
+/// The screen that a table is drawn on, and the time zone of its reader.
 #[derive(Clone, Debug)]
 pub struct Screen {
+    /// Whether to use colours.
     pub colour: bool,
-    /// Columns a line should not exceed.
+    /// How many columns a line may take.
     pub columns: usize,
-    /// Lines of a screenful; `None` = no screen, so the header stands once at the top.
+    /// How many lines the screen has. `None` = no screen, so the header is written once.
     pub rows: Option<usize>,
+    /// The time zone of the times shown.
     pub zone: TimeZone,
 }
 
 impl Screen {
-    /// A pipe or a file, in UTC.
+    /// A pipe or a file: no colours, times in UTC.
     pub fn plain() -> Self {
         Self {
             colour: false,
@@ -33,7 +35,8 @@ impl Screen {
         }
     }
 
-    /// This process's stdout. Colour only on a terminal and without `NO_COLOR`; local time, or UTC where the host does not tell its zone.
+    /// This process's stdout. Colours need a terminal and no `NO_COLOR`. Times are local, or UTC where
+    /// the host has no time zone set.
     pub fn of_stdout() -> Self {
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         if !io::stdout().is_terminal() {
@@ -55,7 +58,7 @@ impl Screen {
     }
 }
 
-/// no-color.org: any value but the empty one forbids colour.
+/// `NO_COLOR` forbids colours unless it is empty (no-color.org).
 fn wants_colour(no_color: Option<&OsStr>) -> bool {
     no_color.is_none_or(OsStr::is_empty)
 }

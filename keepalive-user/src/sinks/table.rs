@@ -1,4 +1,4 @@
-//! Aligned lines for people: when, what, who, with whom, and a sentence about it.
+//! Aligned lines for people: time, kind of event, process, both ends, and a sentence about it.
 
 use std::{
     fmt::{self, Write as _},
@@ -7,43 +7,42 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr as _};
 
 use super::{
-    sanitize::Escaped,
+    process::{self, width},
     screen::Screen,
-    sentence::{self, SHORTEST},
+    sentence::{self, Brevity},
     timestamp::calendar,
 };
-use crate::event::{Kind, Lost, Socket, SocketEvent, Time};
+use crate::event::{Lost, Socket, SocketEvent, Time};
 
-/// `HH:MM:SS`.
+/// Columns of `HH:MM:SS`.
 const TIME: usize = 8;
-/// The longest event word.
+/// Columns of the longest word for a kind of event.
 const EVENT: usize = 8;
-/// Where `comm/pid` starts and ends growing; a longer name is cut, a pid never.
+/// The least and the largest width of `comm/pid`. A longer name is cut; a pid never is.
 const PROCESS: (usize, usize) = (13, 16);
-/// A screen of so many columns has room for this host's address too.
+/// From this many columns on, the screen has room for this host's address too.
 const WIDE: usize = 140;
-/// Where the ends start, `port→peer:port` and with both addresses; they grow to the longest seen,
-/// so that later lines align.
+/// The least width of the ends: of `port→peer:port`, and of both addresses. The column grows to the
+/// longest that was written, so that later lines align.
 const ENDS: (usize, usize) = (21, 37);
-/// Between the ends.
+/// Stands between the ends.
 const ARROW: &str = "→";
 
-/// The table with its column widths, which only grow.
+/// The table, and the widths of its columns, which only grow.
 #[derive(Debug)]
 pub struct Table {
     screen: Screen,
     wide: bool,
     process_width: usize,
     ends_width: usize,
-    /// Lines below the last header; `None` before the first.
+    /// How many lines were written since the last header; `None` before the first header.
     below_header: Option<usize>,
     process: String,
     ends: String,
     sentence: String,
-    /// The second of the last line, and how it reads.
+    /// The second of the last line since the epoch, and its text.
     second: Option<(i128, String)>,
 }
 
@@ -63,7 +62,7 @@ impl Table {
         }
     }
 
-    /// Writes the names of the columns; the first is the zone of the times below it.
+    /// Writes the titles of the columns. The title of the first one is the time zone.
     pub(super) fn header(&mut self, time: Time, out: &mut Vec<u8>) -> io::Result<()> {
         let bold = self.style(Style::new().bold());
         let seconds = self.screen.zone.to_offset(calendar(time)).seconds();
@@ -90,39 +89,13 @@ impl Table {
         Ok(())
     }
 
+    /// Writes the line of one event.
     pub(super) fn event(&mut self, event: &SocketEvent, out: &mut Vec<u8>) -> io::Result<()> {
-        let socket = &event.socket;
-        self.process.clear();
-        match event.process() {
-            Some(named) => process(&mut self.process, &named.comm, named.pid, PROCESS.1),
-            None => self.process.push('-'),
-        }
-        self.ends.clear();
-        write_ends(&mut self.ends, socket, self.wide).map_err(io::Error::other)?;
-        // One character of it is no ASCII: the arrow, a column wide.
-        let ends = self.ends.len() + 1 - ARROW.len();
-        let process = width(&self.process);
-        let grown = process > self.process_width || ends > self.ends_width;
-        self.process_width = self.process_width.max(process);
-        self.ends_width = self.ends_width.max(ends);
-        self.start(
-            event.time,
-            event.kind.name(),
-            colour(&event.kind),
-            grown,
-            out,
-        )?;
-
-        let left = TIME + 1 + EVENT + 1 + self.process_width + 1 + self.ends_width + 1;
-        let room = self.screen.columns.saturating_sub(left);
-        for brevity in 0..=SHORTEST {
-            self.sentence.clear();
-            sentence::write(&mut self.sentence, socket, &event.kind, brevity)
-                .map_err(io::Error::other)?;
-            if width(&self.sentence) <= room {
-                break;
-            }
-        }
+        let grown = self.write_cells(event).map_err(io::Error::other)?;
+        let facts = event.kind.event_kind().facts();
+        let style = Style::new().fg_color(facts.colour.map(Into::into));
+        self.start(event.time, facts.word, style, grown, out)?;
+        self.write_sentence(event).map_err(io::Error::other)?;
         writeln!(
             out,
             "{}{:process$} {}{:ends$} {}",
@@ -131,11 +104,43 @@ impl Table {
             self.ends,
             "",
             self.sentence,
-            process = self.process_width - process,
-            ends = self.ends_width - ends,
+            process = self.process_width.saturating_sub(width(&self.process)),
+            ends = self.ends_width.saturating_sub(ends_width(&self.ends)),
         )
     }
 
+    /// Writes the cells between the event's word and its sentence, and widens their columns where
+    /// needed. True if a column grew.
+    fn write_cells(&mut self, event: &SocketEvent) -> Result<bool, fmt::Error> {
+        self.process.clear();
+        match event.process() {
+            Some(known) => process::write(&mut self.process, &known.comm, known.pid, PROCESS.1),
+            None => self.process.push('-'),
+        }
+        self.ends.clear();
+        write_ends(&mut self.ends, &event.socket, self.wide)?;
+        let (process, ends) = (width(&self.process), ends_width(&self.ends));
+        let grown = process > self.process_width || ends > self.ends_width;
+        self.process_width = self.process_width.max(process);
+        self.ends_width = self.ends_width.max(ends);
+        Ok(grown)
+    }
+
+    /// Writes the longest form of the sentence that fits on the line.
+    fn write_sentence(&mut self, event: &SocketEvent) -> fmt::Result {
+        let left = TIME + 1 + EVENT + 1 + self.process_width + 1 + self.ends_width + 1;
+        let room = self.screen.columns.saturating_sub(left);
+        for brevity in Brevity::ALL {
+            self.sentence.clear();
+            sentence::write(&mut self.sentence, &event.socket, &event.kind, brevity)?;
+            if width(&self.sentence) <= room {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the line that says how many records were lost.
     pub(super) fn lost(&mut self, lost: &Lost, out: &mut Vec<u8>) -> io::Result<()> {
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         self.start(lost.time, "lost", red, false, out)?;
@@ -146,7 +151,8 @@ impl Table {
         )
     }
 
-    /// Writes what every line begins with, and a header first where one is due.
+    /// Writes the time and the word with which every line begins. Where a header is due, writes that
+    /// first.
     fn start(
         &mut self,
         time: Time,
@@ -158,7 +164,7 @@ impl Table {
         let due = match (self.below_header, self.screen.rows) {
             (None, _) => true,
             (Some(_), None) => false,
-            // One line of the screen is the header's, one the cursor's.
+            // The header takes one line of the screen, the cursor another.
             (Some(lines), Some(rows)) => realigned || lines + 2 >= rows,
         };
         if due {
@@ -175,7 +181,7 @@ impl Table {
         )
     }
 
-    /// The time of day, worked out once for all lines of a second.
+    /// The time of day. It is computed once for all lines of the same second.
     fn clock(&mut self, time: Time) -> &str {
         let second = time.0.div_euclid(1_000_000_000);
         let known = self.second.take().filter(|(known, _)| *known == second);
@@ -198,23 +204,6 @@ impl Table {
     }
 }
 
-/// Appends `comm/pid` in at most `limit` columns, cutting the name where it must.
-pub(super) fn process(to: &mut String, comm: &str, pid: u32, limit: usize) {
-    // Writing to a String cannot fail.
-    let _ = write!(to, "{}", Escaped(comm));
-    let room = limit.saturating_sub(1 + pid.checked_ilog10().unwrap_or(0) as usize + 1);
-    if width(to) > room {
-        let mut used = 1;
-        let cut = to.char_indices().find_map(|(at, c)| {
-            used += c.width().unwrap_or(0);
-            (used > room).then_some(at)
-        });
-        to.truncate(cut.unwrap_or(to.len()));
-        to.push('…');
-    }
-    let _ = write!(to, "/{pid}");
-}
-
 fn write_ends(to: &mut String, socket: &Socket, wide: bool) -> fmt::Result {
     let ends = [
         SocketAddr::new(socket.laddr, socket.lport),
@@ -227,23 +216,7 @@ fn write_ends(to: &mut String, socket: &Socket, wide: bool) -> fmt::Result {
     }
 }
 
-/// Columns of a text without controls. Nearly all is ASCII, which needs no tables.
-fn width(text: &str) -> usize {
-    if text.is_ascii() {
-        text.len()
-    } else {
-        text.width()
-    }
-}
-
-fn colour(kind: &Kind) -> Style {
-    let colour = match kind {
-        Kind::Probe { .. } => return Style::new(),
-        Kind::Answered { .. } => AnsiColor::Green,
-        Kind::Stalled { .. } => AnsiColor::Yellow,
-        Kind::Timeout { .. } => AnsiColor::Red,
-        Kind::Reset { .. } => AnsiColor::Magenta,
-        Kind::Noticed { .. } => AnsiColor::Cyan,
-    };
-    Style::new().fg_color(Some(colour.into()))
+/// How many columns both ends take. All characters are ASCII but the arrow, which takes one column.
+fn ends_width(ends: &str) -> usize {
+    ends.len() + 1 - ARROW.len()
 }

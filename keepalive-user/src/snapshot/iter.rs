@@ -1,4 +1,4 @@
-//! The iterator's bytes to facts: pure.
+//! The iterator's bytes to sockets, as a pure function.
 
 use std::net::SocketAddr;
 
@@ -7,15 +7,15 @@ use keepalive_ebpf::{
     wire::NEVER,
 };
 
-use super::facts::{Facts, Own};
+use super::raw_socket::{OwnSettings, RawSocket};
 use crate::decode::{self, DecodeError};
 
-/// Reads one row and the inode of its namespace. `hz` is jiffies per second.
+/// Reads one row: the inode of its namespace, and the socket. `hz` is jiffies per second.
 ///
 /// # Errors
 ///
 /// The bytes are not a row of this version.
-pub fn facts(bytes: &[u8; ROW_SIZE], hz: u32) -> Result<(u32, Facts), DecodeError> {
+pub fn raw_socket(bytes: &[u8; ROW_SIZE], hz: u32) -> Result<(u32, RawSocket), DecodeError> {
     // SAFETY: the array is exactly as long as a row, all of whose fields are integers or arrays of
     // them, so any bytes are valid; the read does not ask for alignment.
     let row = unsafe { bytes.as_ptr().cast::<Row>().read_unaligned() };
@@ -25,14 +25,14 @@ pub fn facts(bytes: &[u8; ROW_SIZE], hz: u32) -> Result<(u32, Facts), DecodeErro
     let ms = |jiffies: u32| u64::from(jiffies) * 1000 / u64::from(hz.max(1));
     let short = |jiffies: u32| u32::try_from(ms(jiffies)).unwrap_or(u32::MAX);
     let set = |value: u32| (value != 0).then_some(value);
-    let facts = Facts {
+    let socket = RawSocket {
         family: decode::family(row.family)?,
         local: SocketAddr::new(decode::address(row.laddr.bytes()), row.lport),
         peer: SocketAddr::new(decode::address(row.raddr.bytes()), row.rport),
         state: decode::state(row.state)?,
         inode: (row.inode != 0).then_some(row.inode),
         keepalive: Some(row.flags & flag::KEEPALIVE != 0),
-        own: Some(Own {
+        own: Some(OwnSettings {
             keepidle_ms: set(row.keepidle).map(ms),
             keepintvl_ms: set(row.keepintvl).map(ms),
             keepcnt: set(row.keepcnt),
@@ -46,7 +46,7 @@ pub fn facts(bytes: &[u8; ROW_SIZE], hz: u32) -> Result<(u32, Facts), DecodeErro
         backoff: row.backoff,
         rto_max_ms: set(row.rto_max).map(short),
     };
-    Ok((row.netns, facts))
+    Ok((row.netns, socket))
 }
 
 #[cfg(test)]
@@ -77,19 +77,22 @@ mod tests {
 
     #[test]
     fn a_row_is_read_in_milliseconds() {
-        let (netns, facts) = facts(&bytes(), 250).unwrap();
+        let (netns, socket) = raw_socket(&bytes(), 250).unwrap();
         assert_eq!(netns, 4_026_531_840);
         assert_eq!(
-            (facts.family, facts.state),
+            (socket.family, socket.state),
             (Family::Ipv4, State::Established)
         );
-        assert_eq!(facts.local.to_string(), "198.18.0.1:40000");
-        assert_eq!(facts.peer.to_string(), "198.18.0.2:5432");
+        assert_eq!(socket.local.to_string(), "198.18.0.1:40000");
+        assert_eq!(socket.peer.to_string(), "198.18.0.2:5432");
         // 15000 jiffies of 4 ms are 60 s.
-        let own = facts.own.unwrap();
+        let own = socket.own.unwrap();
         assert_eq!((own.keepidle_ms, own.keepintvl_ms), (Some(60_000), None));
-        assert_eq!((facts.timer_ms, facts.silence_ms), (Some(1000), Some(2000)));
-        assert_eq!((facts.rto_ms, facts.rto_max_ms), (204, None));
+        assert_eq!(
+            (socket.timer_ms, socket.silence_ms),
+            (Some(1000), Some(2000))
+        );
+        assert_eq!((socket.rto_ms, socket.rto_max_ms), (204, None));
     }
 
     #[test]
@@ -97,7 +100,7 @@ mod tests {
         for (at, value) in [(40, 7), (42, 3), (43, 99)] {
             let mut bytes = bytes();
             bytes[at] = value;
-            assert!(facts(&bytes, 250).is_err(), "byte {at}");
+            assert!(raw_socket(&bytes, 250).is_err(), "byte {at}");
         }
     }
 
@@ -107,7 +110,7 @@ mod tests {
             let mut row = [0; ROW_SIZE];
             row.copy_from_slice(bytes.as_flattened());
             row[40..42].copy_from_slice(&(ROW_SIZE as u16).to_ne_bytes());
-            let _ = facts(&row, hz);
+            let _ = raw_socket(&row, hz);
         }
     }
 }

@@ -10,32 +10,38 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Namespace, detect::RTO_MAX_MS, facts::Defaults};
-use crate::{enrich, source::HostError};
+use super::{Namespace, raw_socket::Defaults, timeouts::RTO_MAX_MS};
+use crate::{
+    enrich,
+    host_files::{self, mounts},
+    source::HostError,
+};
 
 const OWN: &str = "/proc/self/ns/net";
 
-/// A network namespace and the ways to it.
+/// A network namespace and the paths by which it can be entered.
 #[derive(Debug)]
-pub struct Place {
+pub struct Netns {
+    /// Its inode.
     pub netns: u32,
+    /// katrace itself runs in it.
     pub own: bool,
-    /// Several, since the process behind one may end.
-    ways: Vec<PathBuf>,
+    /// Several, because a path ends with its process.
+    paths: Vec<PathBuf>,
 }
 
-/// Ways remembered of one namespace.
-const WAYS: usize = 4;
+/// Paths remembered of one namespace.
+const PATHS: usize = 4;
 
-/// The namespaces that a process lives in or that are mounted, this one first, then by inode.
-pub fn all() -> Vec<Place> {
+/// The namespaces that a process is in or that are mounted. katrace's own comes first, the others by inode.
+pub fn all() -> Vec<Netns> {
     let mut found: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
     let own = inode(Path::new(OWN));
-    let mut add = |way: PathBuf| {
-        if let Some(inode) = inode(&way) {
-            let ways = found.entry(inode).or_default();
-            if ways.len() < WAYS {
-                ways.push(way);
+    let mut add = |path: PathBuf| {
+        if let Some(inode) = inode(&path) {
+            let paths = found.entry(inode).or_default();
+            if paths.len() < PATHS {
+                paths.push(path);
             }
         }
     };
@@ -43,43 +49,35 @@ pub fn all() -> Vec<Place> {
     for pid in enrich::pids() {
         add(PathBuf::from(format!("/proc/{pid}/ns/net")));
     }
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounted(&mounts).for_each(&mut add);
-    let mut places: Vec<Place> = found
+    mounts::network_namespaces().into_iter().for_each(&mut add);
+    let mut namespaces: Vec<Netns> = found
         .into_iter()
-        .map(|(netns, ways)| Place {
+        .map(|(netns, paths)| Netns {
             netns,
             own: own == Some(netns),
-            ways,
+            paths,
         })
         .collect();
-    places.sort_by_key(|place| !place.own);
-    places
+    namespaces.sort_by_key(|netns| !netns.own);
+    namespaces
 }
 
-/// Whether a namespace of this inode is to be found.
+/// Whether a process is in a namespace of this inode, or one is mounted.
 pub fn exists(netns: u32) -> bool {
-    all().iter().any(|place| place.netns == netns)
+    all().iter().any(|found| found.netns == netns)
 }
 
 fn inode(path: &Path) -> Option<u32> {
     u32::try_from(fs::metadata(path).ok()?.ino()).ok()
 }
 
-/// Mount points of network namespaces (`ip netns`, container engines) in a mountinfo text
-/// (proc_pid_mountinfo(5)): the fourth field is what is mounted, the fifth where.
-fn mounted(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
-    mountinfo.lines().filter_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (kind.starts_with("nsfs ") && root.starts_with("net:")).then(|| PathBuf::from(point))
-    })
-}
-
-impl Place {
-    /// Runs `work` on a thread inside this namespace; `None` once the namespace is gone. Sockets and
-    /// iterators opened there stay there.
+impl Netns {
+    /// Runs `work` on a thread inside this namespace; `None` once the namespace is gone. Sockets and iterators that
+    /// `work` opens stay in the namespace.
+    ///
+    /// # Errors
+    ///
+    /// The namespace cannot be entered (setns(2)), or `work` fails.
     pub fn within<T: Send>(
         &self,
         work: impl FnOnce() -> Result<T, HostError> + Send,
@@ -88,7 +86,7 @@ impl Place {
             return Ok(None);
         };
         thread::scope(|scope| {
-            let there = scope.spawn(|| {
+            let inside = scope.spawn(|| {
                 if !self.own {
                     let kind = Some(LinkNameSpaceType::Network);
                     move_into_link_name_space(file.as_fd(), kind).map_err(|errno| {
@@ -101,19 +99,29 @@ impl Place {
                 }
                 work()
             });
-            there.join().unwrap_or(Err(HostError::Thread)).map(Some)
+            inside
+                .join()
+                .unwrap_or(Err(HostError::Thread {
+                    operation: "working in another network namespace",
+                }))
+                .map(Some)
         })
     }
 
-    /// By the first way that still leads there.
+    /// By the first path that still leads to this namespace.
     fn open(&self) -> Option<File> {
-        self.ways.iter().find_map(|way| {
-            let file = File::open(way).ok()?;
+        self.paths.iter().find_map(|path| {
+            // Something else may be mounted there by now.
+            let file = host_files::open(path).ok()?;
             (file.metadata().ok()?.ino() == u64::from(self.netns)).then_some(file)
         })
     }
 
-    /// What the calling thread's namespace, which is this one, gives its sockets.
+    /// What this namespace gives its sockets. To be called inside it: see [`Netns::within`].
+    ///
+    /// # Errors
+    ///
+    /// A sysctl cannot be read.
     pub fn defaults(&self) -> Result<Defaults, HostError> {
         Ok(Defaults {
             namespace: Namespace {
@@ -125,13 +133,13 @@ impl Place {
                 own: self.own,
             },
             orphan_retries: self.sysctl("tcp_orphan_retries")?,
-            // Since 6.15; before, the maximum is a constant.
+            // A sysctl since 6.15; a constant before.
             rto_max_ms: self.sysctl("tcp_rto_max_ms").unwrap_or(RTO_MAX_MS),
         })
     }
 
     fn sysctl(&self, name: &str) -> Result<u32, HostError> {
-        // /proc/sys/net shows the namespace of the thread that opens it.
+        // /proc/sys/net shows the namespace of the thread that opens the file.
         fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"))
             .and_then(|text| text.trim().parse().map_err(std::io::Error::other))
             .map_err(|source| HostError::Namespace {
@@ -147,23 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mounts_of_network_namespaces_alone_are_taken() {
-        let text = "\
-31 24 0:27 / /sys rw - sysfs sysfs rw
-40 24 0:4 net:[4026532001] /run/netns/blue rw shared:9 - nsfs nsfs rw
-41 24 0:4 mnt:[4026532002] /run/snapd/ns/x rw - nsfs nsfs rw
-";
-        let found: Vec<PathBuf> = mounted(text).collect();
-        assert_eq!(found, [PathBuf::from("/run/netns/blue")]);
-        assert_eq!(mounted("nonsense\n - nsfs ").count(), 0);
-    }
-
-    #[test]
-    fn this_namespace_comes_first_and_tells_its_settings() {
-        let places = all();
-        assert!(places[0].own && places.iter().skip(1).all(|place| !place.own));
-        let defaults = places[0].within(|| places[0].defaults()).unwrap().unwrap();
+    fn the_own_namespace_comes_first_and_tells_its_settings() {
+        let found = all();
+        assert!(found[0].own && found.iter().skip(1).all(|netns| !netns.own));
+        let defaults = found[0].within(|| found[0].defaults()).unwrap().unwrap();
         assert!(defaults.namespace.own && defaults.namespace.keepidle_ms > 0);
-        assert!(exists(places[0].netns) && !exists(1));
+        assert!(exists(found[0].netns) && !exists(1));
     }
 }

@@ -1,14 +1,14 @@
-//! Reading every socket, by whichever way the kernel allows.
+//! Reads every socket, by the iterator where the kernel allows it, else by sock_diag.
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Namespace, Row,
-    diag::{self, Diag, Listed, options::Holders},
-    facts::{Defaults, Facts},
-    first::{self, First},
+    diag::{self, Diag, DiagSocket, options::Holders},
     iter,
-    namespaces::{self, Place},
+    iter_gap::{self, NotShown},
+    namespaces::{self, Netns},
+    raw_socket::{Defaults, RawSocket},
     rows::{Recent, Rows},
 };
 use crate::{
@@ -18,24 +18,24 @@ use crate::{
     source::{HostError, SocketIterator, preflight},
 };
 
-/// Something that reads sockets, as often as wanted.
+/// Reads the sockets of this host, as often as wanted.
 pub struct Reader {
-    way: Way,
+    backend: Backend,
     filters: Filters,
-    /// Why not the iterator, where it was wanted.
+    /// Why the kernel refused the iterator, where sock_diag took its place.
     pub refused: Option<HostError>,
 }
 
-enum Way {
+enum Backend {
     Iter(Box<SocketIterator>),
     Diag,
 }
 
-/// What a reading hands over.
+/// Takes what a reading finds.
 pub trait Visitor {
-    /// One socket; false ends the reading.
+    /// One socket. False ends the reading.
     fn row(&mut self, row: Row) -> bool;
-    /// A namespace, before its sockets.
+    /// A namespace, before its sockets come.
     fn namespace(&mut self, _namespace: &Namespace) {}
 }
 
@@ -53,48 +53,49 @@ impl Reader {
     /// The host refuses: see [`HostError`].
     pub fn open(settings: &SnapshotSettings) -> Result<Self, HostError> {
         let filters = settings.filters.clone();
-        let open = |way, refused| Self {
-            way,
+        let open = |backend, refused| Self {
+            backend,
             filters: filters.clone(),
             refused,
         };
         match settings.reader {
             ReaderChoice::Iter => SocketIterator::load(&filters)
-                .map(|iterator| open(Way::Iter(Box::new(iterator)), None)),
+                .map(|iterator| open(Backend::Iter(Box::new(iterator)), None)),
             ReaderChoice::Diag => {
                 preflight::diag_privileges(filters.netns.is_none())?;
-                Ok(open(Way::Diag, None))
+                Ok(open(Backend::Diag, None))
             }
             ReaderChoice::Auto => match SocketIterator::load(&filters) {
-                Ok(iterator) => Ok(open(Way::Iter(Box::new(iterator)), None)),
+                Ok(iterator) => Ok(open(Backend::Iter(Box::new(iterator)), None)),
                 Err(refused) => {
                     preflight::diag_privileges(filters.netns.is_none())?;
-                    Ok(open(Way::Diag, Some(refused)))
+                    Ok(open(Backend::Diag, Some(refused)))
                 }
             },
         }
     }
 
-    /// Hands over every socket that the filters let through, a namespace after the other, in the
-    /// kernel's order.
+    /// Hands over every socket that passes the filters, one namespace after the other, each in the kernel's order.
     ///
     /// # Errors
     ///
-    /// A namespace can be found but not read.
+    /// A namespace exists but cannot be read.
     pub fn read(&mut self, visitor: &mut impl Visitor) -> Result<(), HostError> {
-        let Self { way, filters, .. } = self;
-        let cgroups = cgroups(filters)?;
-        let wanted = |place: &Place| filters.netns.is_none_or(|netns| netns == place.netns);
-        let mut sockets = Sockets {
+        let Self {
+            backend, filters, ..
+        } = self;
+        let cgroups = filters.cgroup.map(diag::cgroup::subtree_ids);
+        let wanted = |found: &Netns| filters.netns.is_none_or(|netns| netns == found.netns);
+        let mut listing = Listing {
             directory: None,
             filters,
             cgroups: cgroups.as_ref(),
             visitor,
         };
-        for place in namespaces::all().into_iter().filter(wanted) {
-            let more = match way {
-                Way::Iter(iterator) => sockets.iterate(&place, iterator)?,
-                Way::Diag => sockets.diagnose(&place)?,
+        for netns in namespaces::all().into_iter().filter(wanted) {
+            let more = match backend {
+                Backend::Iter(iterator) => listing.iterate(&netns, iterator)?,
+                Backend::Diag => listing.diagnose(&netns)?,
             };
             if !more {
                 break;
@@ -104,8 +105,8 @@ impl Reader {
     }
 }
 
-/// Who holds what: by the kernel's own walk where it walks, which takes a fraction of the time that
-/// /proc does.
+/// Who holds which socket: by the kernel's iterator over descriptors where there is one, which takes a fraction of the
+/// time that /proc takes.
 fn walk(iterator: &mut SocketIterator) -> FdIndex {
     let mut found = Vec::new();
     if iterator.descriptors(|row| found.push((row.inode, row.tgid, row.fd))) {
@@ -115,130 +116,126 @@ fn walk(iterator: &mut SocketIterator) -> FdIndex {
     }
 }
 
-/// The cgroups that `--cgroup` means, where sock_diag is to be held to them.
-fn cgroups(filters: &Filters) -> Result<Option<HashSet<u64>>, HostError> {
-    let family = filters.cgroup.map(diag::cgroup::family).transpose();
-    family.map_err(|source| HostError::Io {
-        operation: "walking the cgroups",
-        source,
-    })
-}
-
-/// Sockets on their way to whoever wants them.
-struct Sockets<'a, V> {
-    /// Read while the kernel makes the first rows.
+/// One reading, with what it needs for every socket.
+struct Listing<'a, V> {
+    /// Read once, and only after the iterator was asked for its rows: the kernel makes them meanwhile.
     directory: Option<FdIndex>,
     filters: &'a Filters,
-    /// Those that `--cgroup` means, for what sock_diag tells.
+    /// The cgroups that `--cgroup` means. sock_diag cannot filter by them, the iterator does.
     cgroups: Option<&'a HashSet<u64>>,
     visitor: &'a mut V,
 }
 
-impl<V: Visitor> Sockets<'_, V> {
-    /// Through the iterator; false when the visitor wants no more.
-    fn iterate(&mut self, place: &Place, iterator: &mut SocketIterator) -> Result<bool, HostError> {
+impl<V: Visitor> Listing<'_, V> {
+    /// By the iterator. False when the visitor wants no more.
+    fn iterate(&mut self, netns: &Netns, iterator: &mut SocketIterator) -> Result<bool, HostError> {
         let hz = iterator.hz;
-        let netns = place.netns;
-        // Before the first row is made: what it tells and the rows then lack was there.
+        // Asked before the first row is made, so that everything in it was there when the iterator began.
+        let first_connections = || iter_gap::first_connections(netns.netns);
         let opened =
-            place.within(|| Ok((first::look(netns), iterator.open()?, place.defaults()?)))?;
+            netns.within(|| Ok((first_connections(), iterator.open()?, netns.defaults()?)))?;
         let Some((found, file, of)) = opened else {
             return Ok(true);
         };
-        let mut first = First::of(&found);
+        let mut not_shown = NotShown::new(&found);
         self.visitor.namespace(&of.namespace);
         let mut rows = Rows::of(file)?;
         let directory = self.directory.get_or_insert_with(|| walk(iterator));
         let mut recent = Recent::default();
         while let Some(bytes) = rows.next()? {
-            let (of_netns, facts) =
-                iter::facts(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
-            if of_netns != netns {
-                let elsewhere = format!("it is of namespace {of_netns}, not {netns}");
+            let (row_netns, socket) =
+                iter::raw_socket(bytes, hz).map_err(|error| HostError::Row(error.to_string()))?;
+            if row_netns != netns.netns {
+                let elsewhere = format!("it is of namespace {row_netns}, not {}", netns.netns);
                 return Err(HostError::Row(elsewhere));
             }
-            first.shown(&facts);
-            if recent.has_or_takes(&facts) {
+            not_shown.shown(&socket);
+            if recent.repeats(&socket) {
                 continue;
             }
-            let owner = owner(directory, &facts);
-            if self.filters.want_owner(&owner) && !self.visitor.row(facts.row(&of, owner)) {
+            let owner = owner(directory, &socket);
+            if self.filters.want_owner(&owner) && !self.visitor.row(socket.row(&of, owner)) {
                 return Ok(false);
             }
         }
-        if first.is_empty() {
+        if not_shown.is_empty() {
             return Ok(true);
         }
-        let after = place.within(|| Ok(first::look(netns)))?;
+        let after = netns.within(|| Ok(first_connections()))?;
         let mut holders = Holders::default();
-        for listed in first.passed_over(after.unwrap_or_default()) {
-            if !self.told(listed, &mut holders, &of)? {
+        for found in not_shown.skipped(after.unwrap_or_default()) {
+            if !self.visit(found, &mut holders, &of)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Through sock_diag and the holders' descriptors; false when the visitor wants no more.
-    fn diagnose(&mut self, place: &Place) -> Result<bool, HostError> {
-        let opened = place.within(|| Ok((Diag::open(place.netns)?, place.defaults()?)))?;
+    /// By sock_diag and the descriptors of holders. False when the visitor wants no more.
+    fn diagnose(&mut self, netns: &Netns) -> Result<bool, HostError> {
+        let opened = netns.within(|| Ok((Diag::open(netns.netns)?, netns.defaults()?)))?;
         let Some((mut diag, of)) = opened else {
             return Ok(true);
         };
         self.visitor.namespace(&of.namespace);
         let mut holders = Holders::default();
         let mut more = true;
-        diag.list(|listed| {
-            more = self.told(listed, &mut holders, &of)?;
+        diag.list(|found| {
+            more = self.visit(found, &mut holders, &of)?;
             Ok(more)
         })?;
         Ok(more)
     }
 
-    /// A socket that sock_diag tells; false when the visitor wants no more.
-    fn told(
+    /// A socket of sock_diag's, if the filters want it. False when the visitor wants no more.
+    fn visit(
         &mut self,
-        listed: Listed,
+        found: DiagSocket,
         holders: &mut Holders,
         of: &Defaults,
     ) -> Result<bool, HostError> {
-        let facts = listed.facts;
+        let socket = found.socket;
         let filters = self.filters;
-        if !filters.want_ends(facts.family, facts.local, facts.peer) {
+        if !filters.want_ends(socket.family, socket.local, socket.peer) {
             return Ok(true);
         }
         if let Some(cgroups) = self.cgroups {
-            let cgroup = listed.cgroup.ok_or(HostError::NoSocketCgroup)?;
+            let cgroup = found.cgroup.ok_or(HostError::NoSocketCgroup)?;
             if !cgroups.contains(&cgroup) {
                 return Ok(true);
             }
         }
-        let owner = owner(self.directory.get_or_insert_with(FdIndex::read), &facts);
+        let owner = owner(self.directory.get_or_insert_with(FdIndex::read), &socket);
         if !filters.want_owner(&owner) {
             return Ok(true);
         }
-        let facts = ask(facts, &owner, holders, of);
-        Ok(self.visitor.row(facts.row(of, owner)))
+        let socket = with_settings(socket, &owner, holders, of);
+        Ok(self.visitor.row(socket.row(of, owner)))
     }
 }
 
-fn owner(directory: &FdIndex, facts: &Facts) -> Arc<Owner> {
-    match facts.inode {
+fn owner(directory: &FdIndex, socket: &RawSocket) -> Arc<Owner> {
+    match socket.inode {
         Some(inode) => directory.owner(inode),
         None => Arc::default(),
     }
 }
 
-/// What sock_diag does not tell, as far as a holder's descriptor does.
-fn ask(mut facts: Facts, owner: &Owner, holders: &mut Holders, of: &Defaults) -> Facts {
-    let asked = facts
+/// Adds the settings, which sock_diag does not tell, if a process that holds the socket can be asked.
+fn with_settings(
+    mut socket: RawSocket,
+    owner: &Owner,
+    holders: &mut Holders,
+    of: &Defaults,
+) -> RawSocket {
+    let asked = socket
         .inode
         .and_then(|inode| holders.ask(inode, &owner.holders, &of.namespace));
     if let Some((keepalive, own)) = asked {
-        facts.keepalive = Some(keepalive);
-        facts.own = Some(own);
+        socket.keepalive = Some(keepalive);
+        socket.own = Some(own);
     }
-    facts
+    socket
 }
 
 #[cfg(test)]
@@ -264,15 +261,15 @@ mod tests {
             rows.push(row);
             true
         };
-        let mut sockets = Sockets {
+        let mut listing = Listing {
             directory: None,
             filters: &filters,
             cgroups: None,
             visitor: &mut visitor,
         };
-        // Of this namespace and this process: no privilege is asked for.
+        // Its own namespace and its own process: that needs no privilege.
         let own = namespaces::all().remove(0);
-        assert!(sockets.diagnose(&own).unwrap());
+        assert!(listing.diagnose(&own).unwrap());
         let [row] = rows.as_slice() else {
             panic!("{rows:?}");
         };

@@ -1,4 +1,4 @@
-//! The iterator's rows, read ahead of whoever takes them.
+//! The iterator's rows, read ahead by a thread of their own.
 
 use std::{
     collections::VecDeque,
@@ -9,32 +9,33 @@ use std::{
 
 use keepalive_ebpf::row::ROW_SIZE;
 
-use super::facts::{Facts, Key};
+use super::raw_socket::{Key, RawSocket};
 use crate::source::HostError;
 
-/// Bytes asked for at once: as much as the kernel hands over.
+/// Bytes of one read: as many as the kernel hands over at once.
 const PIECE: usize = 32 << 10;
-/// Pieces that were read and nobody took yet, at most: 2 MB. Descriptors are walked meanwhile.
+/// Pieces that wait to be taken, at most: 2 MB. They wait while the descriptors of all processes are read.
 const AHEAD: usize = 64;
 
-/// Rows among which a second showing is looked for: more than a bucket of the kernel's table holds.
+/// Rows that are remembered to find one that comes twice: more than a bucket of the kernel's table holds.
 const RECENT: usize = 64;
 
-/// Rows out of a file that hands over as many bytes as it likes.
+/// Rows of a file, however many bytes each read of it returns.
 pub struct Rows {
     pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Bytes that were taken and not handed out.
     held: Vec<u8>,
-    /// Where the next row begins in what is held.
+    /// Where the next row begins in `held`.
     at: usize,
 }
 
 impl Rows {
-    /// Reads on a thread of its own: one CPU makes rows while another writes them out. The thread
-    /// ends with the file, or when nobody takes the rows any more.
+    /// Starts to read on a new thread, so that one CPU makes rows while another writes them out. The thread ends at the
+    /// end of the file, or when the rows are dropped.
     ///
     /// # Errors
     ///
-    /// No thread can be had.
+    /// The thread cannot be started.
     pub fn of(mut file: impl Read + Send + 'static) -> Result<Self, HostError> {
         let (sender, pieces) = sync_channel(AHEAD);
         thread::Builder::new()
@@ -48,11 +49,11 @@ impl Rows {
         })
     }
 
-    /// The next row; nothing after the last.
+    /// The next row; `None` after the last.
     ///
     /// # Errors
     ///
-    /// The kernel fails to read on, or ends within a row.
+    /// A read fails, or the file ends within a row.
     pub fn next(&mut self) -> Result<Option<&[u8; ROW_SIZE]>, HostError> {
         while self.held.len() - self.at < ROW_SIZE {
             self.held.drain(..self.at);
@@ -98,15 +99,15 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> HostError {
     move |source| HostError::Io { operation, source }
 }
 
-/// The last rows. Before 5.15 the kernel finds its way back into its table, at each read, by counting
-/// within the bucket: one more socket in there, and it shows the last one again.
+/// The last rows. Before 5.15 the kernel finds its way back into its table at each read by counting within the bucket.
+/// If one more socket is in the bucket by then, the kernel shows the last one again.
 #[derive(Default)]
 pub struct Recent(VecDeque<Key>);
 
 impl Recent {
-    /// It was among the last rows; if not, it is now.
-    pub fn has_or_takes(&mut self, facts: &Facts) -> bool {
-        let key = facts.key();
+    /// Whether the socket was among the last rows. If not, it is remembered.
+    pub fn repeats(&mut self, socket: &RawSocket) -> bool {
+        let key = socket.key();
         if self.0.contains(&key) {
             return true;
         }

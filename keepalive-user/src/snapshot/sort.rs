@@ -5,10 +5,10 @@ use std::cmp::Reverse;
 use super::Row;
 use crate::settings::SortBy;
 
-/// What needs looking at first comes first: the soonest, the longest silent, the most unanswered. Equals keep the
-/// order they came in.
+/// Sorts so that the row that needs attention comes first: the soonest, the longest silent, the most unanswered. Equal
+/// rows keep their order.
 pub fn sort(rows: &mut [Row], by: SortBy) {
-    // What never comes, or is not known, stands last.
+    // What never comes or is not known goes last.
     let soonest = |ms: Option<u64>| ms.unwrap_or(u64::MAX);
     match by {
         SortBy::State => rows.sort_by_key(|row| row.state.name()),
@@ -47,10 +47,10 @@ mod tests {
     use super::*;
     use crate::{
         event::{Owner, Process},
-        snapshot::facts::tests::some_row,
+        snapshot::raw_socket::tests::some_row,
     };
 
-    /// Local ports in the order that comes out, of three rows numbered 1, 2, 3 as they came in.
+    /// The order of three rows after sorting; before it they are numbered 1, 2, 3.
     fn sorted(by: SortBy, change: impl Fn(usize, &mut Row)) -> Vec<u16> {
         let mut rows = [1, 2, 3].map(|number| {
             let mut row = some_row();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_stay_as_they_came() {
+    fn equal_rows_keep_their_order() {
         assert_eq!(sorted(SortBy::State, |_, _| {}), [1, 2, 3]);
         assert_eq!(sorted(SortBy::Unanswered, |_, _| {}), [1, 2, 3]);
     }

@@ -1,145 +1,153 @@
-//! Why this host refuses, and what to do about it. All of these end in exit code 3.
+//! Why this host refuses. Each of these errors ends katrace with exit code 3.
+//!
+//! [`HostError::advice`] says what to do about it; it is in `advice.rs`, since it asks the kernel.
 
-use std::io;
+use std::{error::Error, io};
 
-use aya::{EbpfError, programs::ProgramError};
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-use super::btf::{self, BtfError};
+/// Where the kernel offers its own types.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why BTF gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    /// The file cannot be read: mostly a kernel without BTF.
+    #[error("cannot read {VMLINUX}: {0}")]
+    Read(#[source] io::Error),
+    /// The bytes are not BTF, or of a later format.
+    #[error("{VMLINUX} is not BTF as katrace knows it: {0}")]
+    Malformed(&'static str),
+    /// This kernel has no such structure, member, enumerator or function.
+    #[error("the kernel's BTF has no {0}")]
+    Missing(String),
+}
 
 /// The environment refuses: privilege, kernel, BTF, lockdown.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
+    /// Capabilities that katrace does not have.
     #[error("missing {}", .0.join(", "))]
     Privilege(Vec<&'static str>),
+    /// capget(2) failed.
     #[error("cannot read katrace's own capabilities: {0}")]
     Capabilities(#[source] io::Error),
+    /// The layout of the kernel's structures is not known.
     #[error(transparent)]
     Btf(#[from] BtfError),
-    #[error("cannot read the kernel's BTF for trampolines: {0}")]
+    /// aya refuses the BTF that trampolines are loaded with.
+    #[error("cannot prepare BTF for trampolines: {0}")]
     TrampolineBtf(String),
+    /// The kernel's symbols cannot be read.
     #[error("cannot read /proc/kallsyms: {0}")]
     Kallsyms(#[source] io::Error),
+    /// The kernel's symbols have no address of the keepalive timer's function, or hide it.
     #[error("/proc/kallsyms shows no address for tcp_keepalive_timer")]
     NoAddress,
+    /// The object cannot be loaded, or one of its maps not be created.
     #[error("the kernel refuses katrace's maps: {}", chain(.0))]
     Load(#[source] EbpfError),
+    /// The ring buffer cannot be created.
     #[error("the kernel cannot create a BPF ring buffer of {bytes} bytes: {source}")]
-    Ring { bytes: u32, source: io::Error },
+    Ring {
+        /// The size asked for.
+        bytes: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A program cannot be loaded, attached or run.
     #[error("{operation} {program}: {}", program_cause(.source))]
     Program {
+        /// What was tried, such as `loading`.
         operation: &'static str,
+        /// The program's name in the object.
         program: &'static str,
+        /// aya's or the kernel's answer.
         source: ProgramError,
     },
+    /// The object in katrace lacks a program or map: it was built from other sources.
     #[error("katrace's kernel half has no {0}")]
     Object(&'static str),
+    /// A hook needs a trampoline and this backend uses none.
     #[error("the tracepoint backend uses no trampolines")]
     NoTrampolines,
+    /// The iterator over descriptors gives process ids of the host, and katrace is in a container.
     #[error(
         "the kernel's walk over descriptors numbers processes as the host does, and katrace runs in \
          a pid namespace of its own"
     )]
     PidNamespace,
-    #[error("a thread of the start ended early")]
-    Thread,
+    /// A thread of katrace panicked.
+    #[error("{operation}: the thread ended early")]
+    Thread {
+        /// What the thread was to do.
+        operation: &'static str,
+    },
+    /// A system call failed.
     #[error("{operation}: {source}")]
     Io {
+        /// What was tried, with its object.
         operation: &'static str,
+        /// The kernel's answer.
         source: io::Error,
     },
-    #[error("map {map}: {source}")]
+    /// A map of the kernel half cannot be opened, read or written.
+    #[error("{operation} map {map}: {source}")]
     Map {
+        /// What was tried, such as `reading`.
+        operation: &'static str,
+        /// The map's name in the object.
         map: &'static str,
-        source: aya::maps::MapError,
+        /// aya's or the kernel's answer.
+        source: MapError,
     },
+    /// Every backend that was tried was refused.
     #[error("no way to watch tcp_keepalive_timer is allowed here: {refusals}")]
     NoBackend {
+        /// Each backend with its error.
         refusals: String,
-        /// For the last one, which asks for the least.
+        /// Of the last backend, which needs the least.
         advice: String,
         /// Of the first backend that the verifier refused.
         verifier_log: Option<String>,
     },
+    /// The iterator over TCP sockets cannot be used, and why.
     #[error("sockets cannot be iterated over here: {0}")]
     NoIterator(String),
+    /// A network namespace cannot be found or entered.
     #[error("{operation} network namespace {netns}: {source}")]
     Namespace {
+        /// What was tried, such as `entering`.
         operation: &'static str,
+        /// The namespace's inode number.
         netns: u32,
+        /// The kernel's answer.
         source: io::Error,
     },
+    /// sock_diag does not list the sockets of a namespace.
     #[error("sock_diag in network namespace {netns}: {cause}")]
-    Diag { netns: u32, cause: String },
+    Diag {
+        /// The namespace's inode number.
+        netns: u32,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The kernel is too old to filter a listing by cgroup.
     #[error("--cgroup: this kernel's sock_diag does not tell a socket's cgroup")]
     NoSocketCgroup,
+    /// A row of the iterator or of sock_diag cannot be read.
     #[error("a row of the listing is not as it should be: {0}")]
     Row(String),
+    /// The kernel's structures have nothing to filter cgroups by.
     #[error("--cgroup needs {0}")]
     NoCgroup(BtfError),
+    /// The log of the kernel half, for `-v`, cannot be followed.
     #[error("the kernel half's log cannot be read: {0}")]
     Log(#[source] aya_log::Error),
 }
 
 impl HostError {
-    /// What to do, in one line.
-    pub fn advice(&self) -> String {
-        match self {
-            Self::NoBackend { advice, .. } => advice.clone(),
-            Self::Privilege(missing) if missing.contains(&"CAP_SYS_ADMIN") => {
-                "run katrace as root, or list this network namespace only (-N self), which needs \
-                 no CAP_SYS_ADMIN"
-                    .into()
-            }
-            Self::Privilege(_) | Self::Capabilities(_) => {
-                "run katrace as root, or give the binary CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and \
-                 CAP_DAC_READ_SEARCH"
-                    .into()
-            }
-            Self::Btf(BtfError::Read(_)) | Self::TrampolineBtf(_) => format!(
-                "katrace takes every offset from {}: it needs a kernel with CONFIG_DEBUG_INFO_BTF",
-                btf::VMLINUX
-            ),
-            Self::Btf(_) | Self::NoCgroup(_) => {
-                "this kernel keeps it elsewhere: please report its version and this line".into()
-            }
-            Self::PidNamespace => {
-                "--scan auto reads /proc here; or start katrace in the host's pid namespace".into()
-            }
-            Self::NoIterator(_) => {
-                "--reader auto takes sock_diag where the iterator is refused".into()
-            }
-            Self::NoSocketCgroup => "leave --cgroup out, or select by -p or -c".into(),
-            Self::Namespace { .. } => {
-                "entering network namespaces needs CAP_SYS_ADMIN; -N self stays in this one".into()
-            }
-            Self::Diag { .. } => {
-                "sock_diag needs a kernel with CONFIG_INET_DIAG, or its modules inet_diag and \
-                 tcp_diag"
-                    .into()
-            }
-            Self::Kallsyms(_) | Self::NoAddress => {
-                "the tracepoint backend needs CAP_SYSLOG and kernel.kptr_restrict below 2".into()
-            }
-            Self::Ring { .. } => {
-                "katrace needs Linux 5.8 or later; for a large --ring-size, also the memory".into()
-            }
-            Self::Program { source, .. } if is_eperm(source) => permission_advice(),
-            Self::Load(_) | Self::Program { .. } | Self::NoTrampolines => {
-                match lockdown().as_deref() {
-                    Some("none") | None => "katrace -v shows more; see docs/limitations.md for \
-                                            what a kernel must offer"
-                        .into(),
-                    Some(mode) => lockdown_advice(mode),
-                }
-            }
-            Self::Object(_) => "rebuild it with `cargo xtask build`".into(),
-            Self::Row(_) | Self::Thread | Self::Io { .. } | Self::Map { .. } | Self::Log(_) => {
-                "this should not happen: please report it with the kernel's version".into()
-            }
-        }
-    }
-
-    /// The verifier's own words, when it was the verifier that refused.
+    /// What the verifier wrote, when it was the verifier that refused.
     pub fn verifier_log(&self) -> Option<String> {
         match self {
             Self::Program {
@@ -154,12 +162,10 @@ impl HostError {
         }
     }
 
-    /// A failed load told apart: a ring buffer that cannot be had is a cause of its own.
+    /// The error of a failed load. A ring buffer that cannot be created has advice of its own.
     pub(super) fn from_load(error: EbpfError, ring_bytes: u32) -> Self {
         match error {
-            EbpfError::MapError(aya::maps::MapError::CreateError { name, io_error })
-                if name == "EVENTS" =>
-            {
+            EbpfError::MapError(MapError::CreateError { name, io_error }) if name == "EVENTS" => {
                 Self::Ring {
                     bytes: ring_bytes,
                     source: io_error,
@@ -168,9 +174,30 @@ impl HostError {
             error => Self::Load(error),
         }
     }
+
+    /// Turns aya's error about a program into a [`HostError`]; for `map_err`.
+    pub(super) fn program(
+        operation: &'static str,
+        program: &'static str,
+    ) -> impl Fn(ProgramError) -> Self {
+        move |source| Self::Program {
+            operation,
+            program,
+            source,
+        }
+    }
+
+    /// Turns aya's error about a map into a [`HostError`]; for `map_err`.
+    pub(super) fn map(operation: &'static str, map: &'static str) -> impl Fn(MapError) -> Self {
+        move |source| Self::Map {
+            operation,
+            map,
+            source,
+        }
+    }
 }
 
-/// What the kernel answered, without the verifier's log: that is shown apart.
+/// The kernel's answer without the verifier's log, which is shown apart.
 fn program_cause(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, .. } => io_error.to_string(),
@@ -179,7 +206,8 @@ fn program_cause(error: &ProgramError) -> String {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its causes in one line. Some errors name their cause themselves.
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -190,33 +218,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn is_eperm(error: &ProgramError) -> bool {
-    let kind = match error {
-        ProgramError::LoadError { io_error, .. } => io_error.kind(),
-        ProgramError::SyscallError(error) => error.io_error.kind(),
-        _ => return false,
-    };
-    kind == io::ErrorKind::PermissionDenied
-}
-
-fn permission_advice() -> String {
-    match lockdown().as_deref() {
-        Some(mode @ ("integrity" | "confidentiality")) => lockdown_advice(mode),
-        _ => "this kernel or a security module forbids this kind of program; --attach auto takes \
-              the first kind that is allowed"
-            .into(),
-    }
-}
-
-fn lockdown_advice(mode: &str) -> String {
-    format!("kernel lockdown is in {mode} mode: BPF may read kernel memory only without it")
-}
-
-/// The active mode in /sys/kernel/security/lockdown, which stands in brackets.
-fn lockdown() -> Option<String> {
-    let text = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
-    let (_, rest) = text.split_once('[')?;
-    Some(rest.split_once(']')?.0.to_owned())
 }

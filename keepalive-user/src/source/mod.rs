@@ -1,160 +1,87 @@
 //! The kernel half as seen from user space: opened, attached, and read as bytes.
 //!
-//! What leaves this room is raw records and counts; what they mean is `decode`'s to say.
+//! What leaves this room is raw records and counts. `decode` says what they mean.
+//!
+//! Inside, each room uses only rooms to its left:
+//!
+//! `error` ← `kernel_info` ← `load` ← `attach` ← `read` ← `backend` ← this file
+//!
+//! - `error`: [`HostError`], why this host refuses. `advice` beside it asks `kernel_info` what to do.
+//! - `kernel_info`: what the kernel says about itself.
+//! - `load`: the object with its settings and filters, nothing attached.
+//! - `attach`: the table of hooks, and attaching them.
+//! - `read`: the ring, losses, the tables of processes, the iterators.
+//! - `backend`: tries one backend after the other, from the object to the last hook.
 
+mod advice;
 mod attach;
-mod attempt;
-mod bpf;
-pub mod btf;
+mod backend;
 mod error;
-mod fill;
-mod filters;
-mod functions;
-mod hooks;
-mod iterate;
-mod kallsyms;
-mod layout;
-mod log;
-mod object;
-mod opened;
-pub mod preflight;
-mod process_tables;
-mod twins;
-mod walk;
+pub(crate) mod kernel_info;
+mod load;
+mod read;
 
-use std::thread;
+use std::time::Duration;
 
-use aya::{
-    Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
-};
-use tokio::io::unix::AsyncFd;
+use aya::Ebpf;
 
 pub use self::{
-    error::HostError, hooks::Attached, iterate::SocketIterator, kallsyms::names_of,
-    process_tables::ProcessTables,
+    attach::attached::Attached,
+    error::HostError,
+    kernel_info::{kallsyms::names_of, preflight},
+    read::{
+        losses::Dropped, process_tables::ProcessTables, ring::Drained, tcp_iter::SocketIterator,
+    },
 };
 
 use self::{
-    attempt::Attempt, fill::Fill, functions::Functions, kallsyms::Search, layout::KernelTypes,
-    object::Shared,
+    attach::{reentrancy_guards, table::Hook},
+    read::{cost, losses::Losses, ring::Ring},
 };
-use crate::{
-    event::Attach,
-    settings::{AttachChoice, TraceSettings},
-};
-
-/// Records taken before the caller gets to act on them.
-const BATCH: usize = 4096;
+use crate::settings::TraceSettings;
 
 /// The kernel half, attached. Dropping it detaches every hook.
 pub struct Source {
     /// `None` once detached.
     ebpf: Option<Ebpf>,
+    guarded: Vec<&'static Hook>,
     process_tables: Option<ProcessTables>,
-    ring: AsyncFd<RingBuf<MapData>>,
-    drops: PerCpuArray<MapData, object::Drops>,
-    /// Only where `--stats` asks for it.
-    fill: Option<Fill>,
-    ring_bytes: u32,
+    ring: Ring,
+    losses: Losses,
+    /// What is watched, and how.
     pub attached: Attached,
 }
 
-/// One reading of the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    pub records: usize,
-    /// The ring was seen empty; otherwise the batch was full and there may be more.
-    pub emptied: bool,
-}
-
-/// Counts the kernel half keeps of what it could not do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Records that found no room in the ring.
-    pub lost: u64,
-    /// Notices of changes among holders that found no room in the ring.
-    pub unheard: u64,
-    /// Sockets and processes that found no room in a table.
-    pub untracked: u64,
-}
-
 impl Source {
-    /// Asks this kernel what it allows, and attaches.
+    /// Asks this kernel what it allows, and attaches. Call it before other threads are started: it is
+    /// about 150 ms faster then (`load/loader.rs` says why).
     ///
     /// # Errors
     ///
     /// The host refuses: see [`HostError`].
     pub fn open(settings: &TraceSettings) -> Result<Self, HostError> {
-        preflight::privileges()?;
-        preflight::lift_memlock();
-        // The slow readings of the start go side by side.
-        let mut address = match settings.attach {
-            AttachChoice::Only(Attach::Tracepoint) => Some(Search::start()?),
-            AttachChoice::Only(_) | AttachChoice::Auto => None,
-        };
-        let types = KernelTypes::of_this_kernel()?;
-        filters::check(&settings.filters, &types)?;
-        // Needed for the first trampoline, after everything else: another CPU reads it until then.
-        let functions = Functions::of(&types.functions);
-
-        let candidates: &[Attach] = match &settings.attach {
-            AttachChoice::Auto => &[Attach::Fentry, Attach::Kprobe, Attach::Tracepoint],
-            AttachChoice::Only(attach) => std::slice::from_ref(attach),
-        };
-        let mut refused: Vec<(Attach, HostError)> = Vec::new();
-        let opened = thread::scope(|scope| {
-            if candidates != [Attach::Tracepoint] {
-                scope.spawn(|| functions.read());
-            }
-            for attach in candidates {
-                let mut attempt = Attempt {
-                    attach: *attach,
-                    settings,
-                    types: &types,
-                    functions: &functions,
-                    // Trampolines and kprobes can say for sure which deaths are timeouts.
-                    write_err: types.has_write_err && *attach != Attach::Tracepoint,
-                };
-                let mut result = attempt.open(&mut address);
-                if result.is_err() && attempt.write_err {
-                    attempt.write_err = false;
-                    result = attempt.open(&mut address);
-                }
-                match result {
-                    Ok(opened) => return Some(opened),
-                    Err(error) => refused.push((*attach, error)),
-                }
-            }
-            None
-        });
-        // Megabytes, and the ring is about to take some: both at once would be the most ever used.
-        drop(functions);
-        if let Some(opened) = opened {
-            return opened.watch(settings, reason(settings.attach, &refused));
-        }
-        if refused.len() == 1
-            && let Some((_, only)) = refused.pop()
-        {
-            return Err(only);
-        }
-        Err(HostError::NoBackend {
-            refusals: refusals(&refused),
-            advice: refused
-                .last()
-                .map(|(_, error)| error.advice())
-                .unwrap_or_default(),
-            verifier_log: refused.iter().find_map(|(_, error)| error.verifier_log()),
+        let mut backend = backend::open(settings)?;
+        let ebpf = &mut backend.ebpf;
+        Ok(Self {
+            ring: Ring::take(ebpf, settings.ring_bytes, settings.stats)?,
+            losses: Losses::take(ebpf)?,
+            process_tables: Some(ProcessTables::take(ebpf, backend.loaded)?),
+            ebpf: Some(backend.ebpf),
+            guarded: backend.guarded,
+            attached: backend.attached,
         })
     }
 
-    /// Attaches what guards against the kernel's skipping programs; once, when all else is done.
+    /// Attaches the re-entrancy guards. To be called once, when all else is done.
     ///
     /// # Errors
     ///
     /// The kernel refuses a second program where it took the first.
     pub fn attach_guards(&mut self) -> Result<(), HostError> {
-        self.ebpf.as_mut().map_or(Ok(()), twins::attach)
+        match &mut self.ebpf {
+            Some(ebpf) => reentrancy_guards::attach(ebpf, &self.guarded),
+            None => Ok(()),
+        }
     }
 
     /// The kernel half's tables of processes, for another thread; `None` the second time.
@@ -162,48 +89,20 @@ impl Source {
         self.process_tables.take()
     }
 
-    /// Waits until the ring holds something, then hands records to `each` until it is empty or a
-    /// batch is full: under a flood the caller must get to write, and to hear a signal.
+    /// Waits until the ring holds something. Then hands records to `each` until the ring is empty or
+    /// a batch is full.
     ///
     /// # Errors
     ///
     /// The ring's descriptor can no longer be waited for.
     pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<Drained, HostError> {
-        let mut ready = self
-            .ring
-            .readable_mut()
-            .await
-            .map_err(|source| HostError::Io {
-                operation: "waiting for the ring",
-                source,
-            })?;
-        if let Some(fill) = &mut self.fill {
-            fill.look();
-        }
-        let records = take(ready.get_inner_mut(), BATCH, each);
-        let emptied = records < BATCH;
-        if emptied {
-            // After the ring was seen empty: what came since makes it ready again.
-            ready.clear_ready();
-        }
-        Ok(Drained { records, emptied })
+        self.ring.drain(each).await
     }
 
     /// Detaches every hook, then hands over what the ring still holds.
     pub fn finish(&mut self, each: impl FnMut(&[u8])) {
         drop(self.ebpf.take());
-        // Nothing is written any more, so this ends.
-        take(self.ring.get_mut(), usize::MAX, each);
-    }
-
-    /// Runs of katrace's programs that the kernel skipped because the same program was already
-    /// running on that CPU; `None` before 5.12, which does not count them. Only while attached.
-    pub fn skipped(&self) -> Option<u64> {
-        self.ebpf
-            .as_ref()?
-            .programs()
-            .filter_map(|(_, program)| attach::skipped(program))
-            .reduce(|sum, skipped| sum + skipped)
+        self.ring.drain_rest(each);
     }
 
     /// What the kernel half could not deliver or follow since the start.
@@ -212,43 +111,85 @@ impl Source {
     ///
     /// The map cannot be read.
     pub fn dropped(&self) -> Result<Dropped, HostError> {
-        let cpus = self.drops.get(&0, 0).map_err(|source| HostError::Map {
-            map: "DROPS",
-            source,
-        })?;
-        Ok(cpus
-            .iter()
-            .fold(Dropped::default(), |sum, Shared(cpu)| Dropped {
-                lost: sum.lost + cpu.lost(),
-                unheard: sum.unheard + cpu.unheard(),
-                untracked: sum.untracked + cpu.0[keepalive_ebpf::wire::Drops::UNTRACKED],
-            }))
+        self.losses.read()
+    }
+
+    /// Runs of katrace's programs that the kernel skipped because the same program was already
+    /// running on that CPU. `None` before Linux 5.12, which does not count them, and once detached.
+    pub fn skipped(&self) -> Option<u64> {
+        cost::skipped(self.ebpf.as_ref()?)
+    }
+
+    /// Time and number of runs of katrace's programs, as far as the kernel counted them. `None` if it
+    /// does not tell, and once detached.
+    pub fn spent(&self) -> Option<(Duration, u64)> {
+        cost::spent(self.ebpf.as_ref()?)
+    }
+
+    /// The most bytes of the ring that were in use when it was read, and its size in bytes. `None`
+    /// without `--stats`.
+    pub fn ring_most(&self) -> Option<(usize, u32)> {
+        self.ring.most_filled()
     }
 }
 
-/// Hands over at most `most` records and counts them; fewer means that the ring was seen empty.
-fn take(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
-    for taken in 0..most {
-        match ring.next() {
-            Some(record) => each(&record),
-            None => return taken,
+#[cfg(test)]
+mod tests {
+    //! The table of hooks and the programs in the object are compared.
+
+    use std::collections::BTreeSet;
+
+    use aya_obj::{Object, ProgramSection};
+
+    use super::{
+        attach::table::{HOOKS, Point},
+        load::object::OBJECT,
+        read::{fd_iter, process_tables, tcp_iter},
+    };
+
+    /// Programs that no hook runs.
+    const OTHERS: [&str; 3] = [fd_iter::PROGRAM, tcp_iter::PROGRAM, process_tables::WRITER];
+
+    #[test]
+    fn the_table_and_the_object_have_the_same_programs() {
+        let object = Object::parse(OBJECT).unwrap();
+        let built: BTreeSet<&str> = object.programs.keys().map(String::as_str).collect();
+        let hooks = HOOKS.iter();
+        let mut listed: Vec<&str> = hooks
+            .flat_map(|hook| std::iter::once(hook.program).chain(hook.guard))
+            .chain(OTHERS)
+            .collect();
+        listed.sort_unstable();
+        assert!(
+            listed.windows(2).all(|pair| pair[0] != pair[1]),
+            "listed twice: {listed:?}"
+        );
+        let listed: BTreeSet<&str> = listed.into_iter().collect();
+        let only = |one: &BTreeSet<&str>, other: &BTreeSet<&str>| -> Vec<String> {
+            one.difference(other).map(|name| (*name).into()).collect()
+        };
+        assert_eq!(
+            (only(&built, &listed), only(&listed, &built)),
+            (vec![], vec![]),
+            "only in the object; only in the table"
+        );
+    }
+
+    #[test]
+    fn each_program_is_of_the_kind_that_its_row_says() {
+        let object = Object::parse(OBJECT).unwrap();
+        for hook in HOOKS {
+            for name in std::iter::once(hook.program).chain(hook.guard) {
+                let section = &object.programs[name].section;
+                let is_right = match hook.point {
+                    Point::Fentry(_) => matches!(section, ProgramSection::FEntry { .. }),
+                    Point::Fexit(_) => matches!(section, ProgramSection::FExit { .. }),
+                    Point::Kprobe(_) => matches!(section, ProgramSection::KProbe),
+                    Point::Kretprobe(_) => matches!(section, ProgramSection::KRetProbe),
+                    Point::Tracepoint { .. } => matches!(section, ProgramSection::RawTracePoint),
+                };
+                assert!(is_right, "{name} is {section:?}");
+            }
         }
     }
-    most
-}
-
-fn reason(choice: AttachChoice, refused: &[(Attach, HostError)]) -> String {
-    match choice {
-        AttachChoice::Only(_) => "asked for".into(),
-        AttachChoice::Auto if refused.is_empty() => "first choice, allowed here".into(),
-        AttachChoice::Auto => refusals(refused),
-    }
-}
-
-fn refusals(refused: &[(Attach, HostError)]) -> String {
-    refused
-        .iter()
-        .map(|(attach, error)| format!("{} refused: {error}", attach.name()))
-        .collect::<Vec<_>>()
-        .join("; ")
 }

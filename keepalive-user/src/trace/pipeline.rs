@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Error,
     decode::{self, Clock, Item as Record, Notice},
     enrich::{Answer, Deaths, Item, Resolved, Resolver, Worker},
-    event::{Lost, Ready, SocketEvent},
+    error::Error,
+    event::{EventKind, Lost, Ready, SocketEvent},
     settings::{Events, Format, TraceSettings},
     sinks::{Buffers, Screen, Sink},
     source::{Drained, Source},
@@ -22,6 +22,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(1);
 /// While many events wait for their owners, the ring is read no more often than this. It has room for a
 /// moment; and where all CPUs are busy, the worker needs one.
 const PAUSE: Duration = Duration::from_millis(50);
+
+const FORMATTING: &str = "formatting a record";
 
 /// The rooms from `decode` to `sinks`, one behind the other.
 pub struct Pipeline {
@@ -211,7 +213,7 @@ impl Pipeline {
         outlet
             .sink
             .ready(&ready, &mut outlet.buffers)
-            .map_err(formatting)?;
+            .map_err(Error::during(FORMATTING))?;
         self.is_ready = true;
         self.resolver
             .begin(Instant::now(), &mut |resolved| outlet.take(resolved));
@@ -245,7 +247,7 @@ impl Pipeline {
             outlet
                 .sink
                 .lost(&lost, &mut outlet.buffers)
-                .map_err(formatting)?;
+                .map_err(Error::during(FORMATTING))?;
         }
         Ok(is_unheard)
     }
@@ -289,14 +291,14 @@ impl Pipeline {
             let line = stats.last(summary.lost);
             outlet.buffers.err.extend_from_slice(line.as_bytes());
         }
-        if outlet.events.noticed {
+        if outlet.events.has(EventKind::Noticed) {
             summary.unnoticed(&outlet.deaths, self.clock.time());
         }
         summary.duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         outlet
             .sink
             .summary(summary, &mut outlet.buffers)
-            .map_err(formatting)
+            .map_err(Error::during(FORMATTING))
     }
 }
 
@@ -339,12 +341,5 @@ fn screen(format: Format) -> Screen {
     match format {
         Format::Table => Screen::of_stdout(),
         Format::Json | Format::JsonPretty | Format::Csv => Screen::plain(),
-    }
-}
-
-fn formatting(source: std::io::Error) -> Error {
-    Error::Internal {
-        operation: "formatting a record",
-        source,
     }
 }

@@ -26,6 +26,9 @@ pub enum Verb {
         /// The katrace to run
         #[arg(long, value_name = "PATH")]
         katrace: PathBuf,
+        /// Copy what katrace writes to its terminal to this file, for a picture of it
+        #[arg(long, value_name = "FILE")]
+        screen: Option<PathBuf>,
     },
     /// What tracing costs, beside what people use today, as one table
     Bench(bench::Options),

@@ -1,17 +1,19 @@
 //! The story that a newcomer sees: three ways in which a peer can be gone, traced live.
 
 use std::{
-    io::{IsTerminal, stdout},
+    fs::File,
+    io::{IsTerminal, Read, Write, stdout},
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Child, Stdio},
-    thread::sleep,
+    thread::{JoinHandle, sleep, spawn},
     time::Duration,
 };
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::{
+    pty::{Winsize, openpty},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -25,8 +27,19 @@ use crate::{
 const PORT: u16 = 5432;
 const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
 
-/// True when the kernel's counters agree with what katrace showed.
-pub fn run(path: &Path) -> Result<bool> {
+/// The terminal that `cargo xtask picture` shows: wide enough for every line of the story.
+const SCREEN: Winsize = Winsize {
+    ws_row: 40,
+    ws_col: 110,
+    ws_xpixel: 0,
+    ws_ypixel: 0,
+};
+
+/// Returns true when the kernel's counters agree with what katrace showed.
+///
+/// With `screen`, katrace writes its table to a terminal of its own, and the bytes that reach this terminal go to
+/// that file. The audit is left out then.
+pub fn run(path: &Path, screen: Option<&Path>) -> Result<bool> {
     let katrace = Katrace {
         path: path.to_owned(),
         backend: "auto".to_owned(),
@@ -44,7 +57,10 @@ pub fn run(path: &Path) -> Result<bool> {
         Start::Ready(tracer) => tracer,
         Start::Refused(reason) => bail!("{reason}"),
     };
-    let table = Table::start(&katrace, &watch)?;
+    let table = match screen {
+        Some(file) => Table::on_screen(&katrace, &pair, file)?,
+        None => Table::start(&katrace, &watch)?,
+    };
     let scene = Scene::open(&tracer, &pair)?;
     let story = Story {
         scene: &scene,
@@ -56,7 +72,9 @@ pub fn run(path: &Path) -> Result<bool> {
     scene.truth()?;
     table.stop()?;
     let agree = story.agree()?;
-    story.audited(&katrace)?;
+    if screen.is_none() {
+        story.audited(&katrace)?;
+    }
     tracer.stop()?.summary()?;
     Ok(agree)
 }
@@ -202,35 +220,74 @@ impl Story<'_> {
     }
 }
 
-/// The katrace that a person reads, on our own stdout and stderr.
-struct Table(Child);
+/// The katrace that a person reads.
+struct Table {
+    child: Child,
+    /// Copies the terminal to a file, where the table has a terminal of its own.
+    copier: Option<JoinHandle<Result<()>>>,
+}
 
 impl Table {
+    /// The table goes to our own stdout and stderr.
     fn start(katrace: &Katrace, watch: &[&str]) -> Result<Self> {
         let mut command = katrace.command(watch);
         command
             .args(["-o", "table"])
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit());
-        let table = Self(command.spawn().context("start katrace with a table")?);
-        // Its banner belongs before the first act.
+        let child = command.spawn().context("start katrace with a table")?;
+        Ok(Self::begun(child, None))
+    }
+
+    /// The table goes to a terminal of its own, and from there to `file`. The banner and the summary are left out.
+    fn on_screen(katrace: &Katrace, pair: &Pair, file: &Path) -> Result<Self> {
+        let mut copy = File::create(file).with_context(|| format!("create {}", file.display()))?;
+        let terminal = openpty(&SCREEN, None).context("open a terminal")?;
+        let mut command = katrace.command(["-N", "self", "-o", "table"]);
+        command.stdout(terminal.slave).stderr(Stdio::null());
+        let child = pair
+            .ours
+            .within(|| command.spawn().context("start katrace with a table"))?;
+        let mut master = File::from(terminal.master);
+        let copier = spawn(move || {
+            let mut bytes = [0; 4096];
+            loop {
+                match master.read(&mut bytes) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => copy.write_all(bytes.get(..count).unwrap_or_default())?,
+                    // The kernel answers so once no process has the other end open.
+                    Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
+                    Err(error) => return Err(error).context("read the terminal"),
+                }
+            }
+        });
+        Ok(Self::begun(child, Some(copier)))
+    }
+
+    fn begun(child: Child, copier: Option<JoinHandle<Result<()>>>) -> Self {
+        // The banner belongs before the first act.
         sleep(Duration::from_secs(1));
-        Ok(table)
+        Self { child, copier }
     }
 
     fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGTERM)?;
-        let status = ended(&mut self.0, 5).context("katrace did not end in time")?;
+        kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGTERM)?;
+        let status = ended(&mut self.child, 5).context("katrace did not end in time")?;
         ensure!(status.success(), "katrace ended with {status}");
-        Ok(())
+        match self.copier.take() {
+            Some(copier) => copier
+                .join()
+                .map_err(|_| anyhow!("the thread that copies the terminal died"))?,
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
         // Both fail only when the process is already gone, which is the aim.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

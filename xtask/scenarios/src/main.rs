@@ -37,7 +37,7 @@ fn begin(cli: Cli) -> Result<bool> {
         Verb::Actor { name, adopt } => actor::run(&name, &adopt).map(|()| true),
         Verb::Bench(options) => bench::run(&options),
         Verb::Floor(options) => bench::floor::run(&options).map(|()| true),
-        Verb::Demo { katrace } => demo::run(&katrace),
+        Verb::Demo { katrace, screen } => demo::run(&katrace, screen.as_deref()),
         Verb::Run(options) if options.list => {
             for scenario in scenarios::ALL {
                 println!("{:<26} {}", scenario.name, scenario.about);

@@ -17,7 +17,7 @@ use crate::kernels::{self, Series};
 use crate::qemu::Qemu;
 use crate::toolchain::{self, Toolchain};
 use crate::vm::Machine;
-use crate::{initramfs, proc, programs, workspace};
+use crate::{deny, fuzz, initramfs, proc, programs, workspace};
 use place::Place;
 use tally::Tally;
 
@@ -88,6 +88,10 @@ fn checks_and_scenarios(options: &Options, machine: &Machine) -> Result<Tally> {
     if !options.no_checks {
         timed("lints", || lint(&toolchain, &object))?;
         timed("unit tests", || unit_tests(&object))?;
+        timed("dependencies", || deny::run(&deny::Options::default()))?;
+        timed("fuzzing", || {
+            fuzz::check(&toolchain.compiler, &object, &fuzz::Options::default())
+        })?;
     }
     let binaries = timed("static build", || {
         build::user_half(&toolchain.compiler, &object, Profile::Static)

@@ -2,6 +2,7 @@
 
 mod bpf_linker;
 mod rust_src;
+pub mod subcommand;
 
 use std::path::PathBuf;
 

@@ -1,19 +1,21 @@
 //! How long a dead peer goes unnoticed.
 
-use super::{Advice, Told};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::Time,
+use super::{Advice, Explanation};
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+    },
+    format::Millis,
 };
 
-/// Retrying lost data for longer than this surprises people; the kernel's default is three times it.
+/// From here on the time that data is retried is worth a finding; the kernel's default is three times as long.
 const LONG_MS: u64 = 300_000;
 
-/// Noticed later than asked for. Data in flight counts here where TCP_USER_TIMEOUT bounds it, and
-/// belongs to [`no_user_timeout`] where nothing does.
+/// A dead peer is noticed later than was asked for. Data in flight counts here if TCP_USER_TIMEOUT is set; if not,
+/// [`no_user_timeout`] judges it.
 pub fn slow<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     let within = context.yardstick.wanted.detect_within_ms?;
     if !socket.is_connection() {
@@ -25,12 +27,13 @@ pub fn slow<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
         .then(|| Hit::plain(Rule::SlowDetection))
 }
 
-/// `None` = never: without keepalive nobody asks.
+/// Until a dead peer is noticed while the connection is idle, in milliseconds. `None` = never: without keepalive nothing
+/// is sent that it could leave unanswered.
 fn idle_ms(socket: &Socket<'_>) -> Option<u64> {
     socket.row.detect_idle_ms.filter(|_| socket.set.keepalive)
 }
 
-pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
+pub fn explain_slow(group: &Group<'_>, context: &Context<'_>) -> Explanation {
     let within = context
         .yardstick
         .wanted
@@ -45,7 +48,7 @@ pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
         .with("detect_idle_ms", idle)
         .with("detect_within_ms", within);
     let idle_said = match idle {
-        Some(ms) => format!("after {}", Time(ms)),
+        Some(ms) => format!("after {}", Millis(ms)),
         None => "never".to_owned(),
     };
     let mut why = format!("While the connection is idle a dead peer is noticed {idle_said}");
@@ -53,17 +56,17 @@ pub fn tell_slow(group: &Group<'_>, context: &Context<'_>) -> Told {
         let data = group.most(|socket| socket.row.detect_data_ms);
         evidence = evidence.with("detect_data_max_ms", data);
         if let Some(ms) = data {
-            why += &format!(", with data in flight after {}", Time(ms));
+            why += &format!(", with data in flight after {}", Millis(ms));
         }
     }
-    Told {
+    Explanation {
         evidence,
-        why: format!("{why}; {} was asked for.", Time(within)),
+        why: format!("{why}; {} was asked for.", Millis(within)),
         advice: Advice::Settings,
     }
 }
 
-/// Nothing but retransmission bounds unacknowledged data.
+/// Only retransmission bounds the time that unacknowledged data is retried.
 pub fn no_user_timeout<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     if !socket.is_connection() || socket.set.user_timeout_ms > 0 {
         return None;
@@ -79,18 +82,18 @@ pub fn no_user_timeout<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option
     })
 }
 
-pub fn tell_no_user_timeout(group: &Group<'_>, context: &Context<'_>) -> Told {
+pub fn explain_no_user_timeout(group: &Group<'_>, context: &Context<'_>) -> Explanation {
     let data = group.most(|socket| socket.row.detect_data_ms);
     let mut evidence = Evidence::default().with("detect_data_max_ms", data);
     if let Some(within) = context.yardstick.wanted.detect_within_ms {
         evidence = evidence.with("detect_within_ms", within);
     }
-    Told {
+    Explanation {
         evidence,
         why: format!(
             "If the peer dies with data in flight, keepalive sends no probe and the data is retried \
              for {}.",
-            Time(data.unwrap_or_default())
+            Millis(data.unwrap_or_default())
         ),
         advice: Advice::UserTimeout(context.target.user_timeout_ms()),
     }

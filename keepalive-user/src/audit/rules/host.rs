@@ -1,8 +1,8 @@
-//! What concerns more than single connections: namespaces, listeners, processes.
+//! Rules about namespaces, listeners and processes, not about single connections.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Advice, Told};
+use super::{Advice, Explanation};
 use crate::{
     audit::{
         apps,
@@ -10,26 +10,26 @@ use crate::{
         finding::Evidence,
         group::{Group, Hit, gather},
         rule::Rule,
-        said::Time,
     },
     event::{Process, State},
+    format::Millis,
     snapshot::Namespace,
 };
 
-/// Probes per second of one process that are worth a line: 750 connections at Go's 15 s.
+/// Probes per second of one process that are worth a finding: 750 connections with Go's default of 15 s.
 const NOISY_PER_SECOND: f64 = 50.0;
 
-/// The kernel's own values (include/net/tcp.h), with which every namespace begins.
+/// It has the kernel's own values (include/net/tcp.h), with which every namespace begins.
 fn is_untuned(netns: &Namespace) -> bool {
     (netns.keepidle_ms, netns.keepintvl_ms, netns.keepcnt) == (7_200_000, 75_000, 9)
 }
 
-/// The sysctls where katrace runs, if somebody tuned them.
+/// The sysctls of katrace's own namespace, if somebody changed them.
 pub fn tuned_host(context: &Context<'_>) -> Option<Namespace> {
     context.host.own.filter(|own| !is_untuned(own))
 }
 
-/// Sockets whose settings somebody meant to tune, and did so in another namespace.
+/// Sockets that have the kernel's defaults, while somebody has changed those of katrace's own namespace.
 pub fn not_tuned<'a>(context: &Context<'a>, own: &Namespace) -> Vec<Group<'a>> {
     let untuned: HashSet<u32> = context
         .namespaces
@@ -50,7 +50,7 @@ pub fn not_tuned<'a>(context: &Context<'a>, own: &Namespace) -> Vec<Group<'a>> {
     }))
 }
 
-pub fn tell_not_tuned(group: &Group<'_>, own: &Namespace) -> Told {
+pub fn explain_not_tuned(group: &Group<'_>, own: &Namespace) -> Explanation {
     let seconds = (own.keepidle_ms / 1000, own.keepintvl_ms / 1000, own.keepcnt);
     let enter = match group.process() {
         Some(process) => format!("nsenter --net=/proc/{}/ns/net ", process.pid),
@@ -70,7 +70,7 @@ pub fn tell_not_tuned(group: &Group<'_>, own: &Namespace) -> Told {
          so that it lasts",
         seconds.0
     ));
-    Told {
+    Explanation {
         evidence: Evidence::default()
             .with("netns", u64::from(group.first.row.netns))
             .with("keepidle_ms", group.first.set.idle_ms)
@@ -86,7 +86,7 @@ pub fn tell_not_tuned(group: &Group<'_>, own: &Namespace) -> Told {
     }
 }
 
-/// Whether a listener's sockets get keepalive from nobody.
+/// How many of the connections of each listener have keepalive, by network namespace and port.
 pub struct Accepted(HashMap<(u32, u16), Count>);
 
 #[derive(Default)]
@@ -96,7 +96,7 @@ struct Count {
 }
 
 impl Accepted {
-    /// What became of the sockets that listeners handed out.
+    /// Counts the established connections of listeners.
     pub fn of(context: &Context<'_>) -> Self {
         let mut counts: HashMap<_, Count> = HashMap::new();
         let established = context
@@ -120,7 +120,7 @@ impl Accepted {
             .map_or((0, 0), |count| (count.with, count.without))
     }
 
-    /// Neither the listener nor anyone after it switches keepalive on.
+    /// Neither the listener nor the program after accept switches keepalive on.
     pub fn judge<'a>(&self, socket: &Socket<'a>) -> Option<Hit<'a>> {
         if !socket.is_listener() || socket.is_local() || socket.set.keepalive {
             return None;
@@ -137,13 +137,13 @@ impl Accepted {
         (!sets_later).then(|| Hit::plain(Rule::ListenerWithoutKeepalive))
     }
 
-    pub fn tell(&self, group: &Group<'_>) -> Told {
+    pub fn explain(&self, group: &Group<'_>) -> Explanation {
         let (_, without) = self.count(&group.first);
         let seen = match without {
             0 => "and no accepted socket is there to show that it is set later".to_owned(),
             many => format!("and so do the {many} accepted sockets at this moment"),
         };
-        Told {
+        Explanation {
             evidence: Evidence::default()
                 .with("lport", u64::from(group.first.row.lport))
                 .with("accepted_without_keepalive", without),
@@ -160,12 +160,12 @@ fn key(socket: &Socket<'_>) -> (u32, u16) {
     (socket.row.netns, socket.row.lport)
 }
 
-/// Probes per second of a live and idle connection: one each idle time.
+/// Probes per second of a live, idle connection: one in each idle time.
 fn rate(socket: &Socket<'_>) -> f64 {
     1000.0 / socket.set.idle_ms.max(1) as f64
 }
 
-/// Processes that send more than their share.
+/// Processes that send very many probes.
 pub fn noisy<'a>(context: &Context<'a>) -> Vec<Group<'a>> {
     let probing = context.sockets.iter().filter_map(|socket| {
         let process: &Process = socket.row.owner.process.as_ref()?;
@@ -181,7 +181,7 @@ fn total_rate(group: &Group<'_>) -> f64 {
     group.sockets().map(rate).sum()
 }
 
-pub fn tell_noisy(group: &Group<'_>, context: &Context<'_>) -> Told {
+pub fn explain_noisy(group: &Group<'_>, context: &Context<'_>) -> Explanation {
     let shortest = group.least(|socket| Some(socket.set.idle_ms)).unwrap_or(0);
     let better = context.target.idle_s * 1000;
     let fix = if shortest < better {
@@ -192,7 +192,7 @@ pub fn tell_noisy(group: &Group<'_>, context: &Context<'_>) -> Told {
                 .to_owned(),
         ])
     };
-    Told {
+    Explanation {
         evidence: Evidence::default()
             .with_rate("probes_per_second", total_rate(group))
             .with("keepidle_min_ms", shortest),
@@ -200,7 +200,7 @@ pub fn tell_noisy(group: &Group<'_>, context: &Context<'_>) -> Told {
             "With idle peers the process sends {:.0} probes a second, the first of each connection \
              after {}: processors and radios wake for it.",
             total_rate(group),
-            Time(shortest)
+            Millis(shortest)
         ),
         advice: fix,
     }

@@ -1,4 +1,4 @@
-//! Each rule's judgement, pure: sockets in, groups of sockets and what to say of them out.
+//! The judgement of each rule, as pure functions: from sockets to groups of sockets with an explanation.
 
 mod detection;
 mod host;
@@ -17,13 +17,17 @@ use super::{
 };
 
 /// What a rule says of one group of sockets.
-pub struct Told {
+pub struct Explanation {
     pub evidence: Evidence,
+    /// Why it hurts, in one sentence.
     pub why: String,
     pub advice: Advice,
 }
 
-/// What would mend it; how to say it depends on the program.
+/// A group, and what the rule says of it.
+pub type Explained<'a> = (Group<'a>, Explanation);
+
+/// What would mend it. How to say it depends on the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// The keepalive settings of the plan.
@@ -32,7 +36,7 @@ pub enum Advice {
     UserTimeout(u64),
     /// TCP_KEEPIDLE, in seconds.
     Idle(u64),
-    /// These lines, whoever it is.
+    /// These lines, whatever the program.
     Lines(Vec<String>),
 }
 
@@ -51,7 +55,7 @@ impl<'a> Hit<'a> {
         }
     }
 
-    /// Name and timeout of the hop; empty for a rule that knows none.
+    /// Name and timeout (milliseconds) of the hop; empty name and 0 for a rule that has none.
     fn hop_or_none(&self) -> (&'a str, u64) {
         self.hop
             .map_or(("", 0), |(hop, timeout)| (hop.name.as_str(), timeout))
@@ -59,66 +63,74 @@ impl<'a> Hit<'a> {
 }
 
 /// Everything that one rule finds.
-pub fn apply<'a>(rule: Rule, context: &Context<'a>) -> Vec<(Group<'a>, Told)> {
-    let told = |groups: Vec<Group<'a>>, tell: &dyn Fn(&Group<'a>) -> Told| {
-        groups
-            .into_iter()
-            .map(|group| {
-                let told = tell(&group);
-                (group, told)
-            })
-            .collect()
-    };
+pub fn apply<'a>(rule: Rule, context: &Context<'a>) -> Vec<Explained<'a>> {
     match rule {
-        Rule::DyingNow => told(by_pool(context, now::dying), &now::tell_dying),
-        Rule::ProbesSuspended => told(by_pool(context, now::suspended), &|group| {
-            now::tell_suspended(group, context)
+        Rule::DyingNow => explained(by_pool(context, now::dying), now::explain_dying),
+        Rule::ProbesSuspended => explained(by_pool(context, now::suspended), |group| {
+            now::explain_suspended(group, context)
         }),
-        Rule::IdleExceedsPath => told(
+        Rule::IdleExceedsPath => explained(
             by_pool(context, |socket| path::idle_exceeds(context, socket)),
-            &path::tell_idle_exceeds,
+            path::explain_idle_exceeds,
         ),
-        Rule::NoKeepalive => told(
+        Rule::NoKeepalive => explained(
             by_pool(context, |socket| path::no_keepalive(context, socket)),
-            &path::tell_no_keepalive,
+            path::explain_no_keepalive,
         ),
-        Rule::L7Hop => told(
+        Rule::L7Hop => explained(
             by_pool(context, |socket| path::l7(context, socket)),
-            &path::tell_l7,
+            path::explain_l7,
         ),
-        Rule::SlowDetection => told(
+        Rule::SlowDetection => explained(
             by_pool(context, |socket| detection::slow(context, socket)),
-            &|group| detection::tell_slow(group, context),
+            |group| detection::explain_slow(group, context),
         ),
-        Rule::UserTimeoutTooShort => told(
+        Rule::UserTimeoutTooShort => explained(
             by_pool(context, user_timeout::too_short),
-            &user_timeout::tell_too_short,
+            user_timeout::explain_too_short,
         ),
-        Rule::UserTimeoutOverridesKeepcnt => told(
+        Rule::UserTimeoutOverridesKeepcnt => explained(
             by_pool(context, user_timeout::overrides_count),
-            &user_timeout::tell_overrides_count,
+            user_timeout::explain_overrides_count,
         ),
-        Rule::NetnsNotTuned => match host::tuned_host(context) {
-            Some(own) => told(host::not_tuned(context, &own), &|group| {
-                host::tell_not_tuned(group, &own)
-            }),
-            None => Vec::new(),
-        },
-        Rule::NoUserTimeout => told(
+        Rule::NetnsNotTuned => not_tuned(context),
+        Rule::NoUserTimeout => explained(
             by_pool(context, |socket| {
                 detection::no_user_timeout(context, socket)
             }),
-            &|group| detection::tell_no_user_timeout(group, context),
+            |group| detection::explain_no_user_timeout(group, context),
         ),
-        Rule::ListenerWithoutKeepalive => {
-            let accepted = host::Accepted::of(context);
-            told(
-                by_pool(context, |socket| accepted.judge(socket)),
-                &|group| accepted.tell(group),
-            )
-        }
-        Rule::Noisy => told(host::noisy(context), &|group| {
-            host::tell_noisy(group, context)
+        Rule::ListenerWithoutKeepalive => listeners(context),
+        Rule::Noisy => explained(host::noisy(context), |group| {
+            host::explain_noisy(group, context)
         }),
     }
+}
+
+/// Namespaces cannot be less tuned than a host that nobody tuned.
+fn not_tuned<'a>(context: &Context<'a>) -> Vec<Explained<'a>> {
+    let Some(own) = host::tuned_host(context) else {
+        return Vec::new();
+    };
+    explained(host::not_tuned(context, &own), |group| {
+        host::explain_not_tuned(group, &own)
+    })
+}
+
+fn listeners<'a>(context: &Context<'a>) -> Vec<Explained<'a>> {
+    let accepted = host::Accepted::of(context);
+    explained(by_pool(context, |socket| accepted.judge(socket)), |group| {
+        accepted.explain(group)
+    })
+}
+
+fn explained<'a>(
+    groups: Vec<Group<'a>>,
+    explain: impl Fn(&Group<'a>) -> Explanation,
+) -> Vec<Explained<'a>> {
+    let explained = groups.into_iter().map(|group| {
+        let explanation = explain(&group);
+        (group, explanation)
+    });
+    explained.collect()
 }

@@ -1,19 +1,19 @@
 //! Connections that are in trouble at this moment.
 
-use super::{Advice, Told};
+use super::{Advice, Explanation};
 use crate::{
     audit::{
         context::{Context, Socket},
         finding::Evidence,
         group::{Group, Hit},
         rule::Rule,
-        said::{Bytes, Time},
     },
-    snapshot::detect,
+    format::{Bytes, Millis},
+    snapshot::timeouts,
 };
 
-/// A probe or window probe went unanswered. A first probe whose answer may still be on its way is
-/// none: it gets one retransmission timeout.
+/// A probe or window probe is unanswered. The answer to a first probe may still be on its way, so that probe counts only
+/// after one retransmission timeout.
 pub fn dying<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
     let row = socket.row;
     if row.unanswered == 0 || socket.is_listener() {
@@ -23,12 +23,13 @@ pub fn dying<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
         .next_probe_ms
         .map(|next| socket.set.intvl_ms.saturating_sub(next));
     let on_its_way = row.unanswered == 1
-        && since_probe.is_some_and(|since| since <= u64::from(row.rto_ms).max(detect::RTO_MIN_MS));
+        && since_probe
+            .is_some_and(|since| since <= u64::from(row.rto_ms).max(timeouts::RTO_MIN_MS));
     (!on_its_way).then(|| Hit::plain(Rule::DyingNow))
 }
 
-/// Until the kernel gives up if nothing is heard, in milliseconds (`tcp_keepalive_timer`); `None`
-/// where another timer decides.
+/// Milliseconds until the kernel ends the connection if the peer stays silent (`tcp_keepalive_timer`); `None` where
+/// another timer decides.
 fn dies_in_ms(socket: &Socket<'_>) -> Option<u64> {
     let next = socket.row.next_probe_ms?;
     let intvl = socket.set.intvl_ms.max(1);
@@ -41,7 +42,7 @@ fn dies_in_ms(socket: &Socket<'_>) -> Option<u64> {
     Some(next.saturating_add(more.saturating_mul(intvl)))
 }
 
-pub fn tell_dying(group: &Group<'_>) -> Told {
+pub fn explain_dying(group: &Group<'_>) -> Explanation {
     let unanswered = group.most(|socket| Some(socket.row.unanswered.into()));
     let silence = group.most(|socket| socket.row.silence_ms);
     let dies_in = group.least(dies_in_ms);
@@ -59,11 +60,11 @@ pub fn tell_dying(group: &Group<'_>) -> Told {
         evidence = evidence.with("dies_in_ms", ms);
         why += &format!(
             "; if it stays silent, the kernel ends the connection in {}",
-            Time(ms)
+            Millis(ms)
         );
     }
     let row = group.first.row;
-    Told {
+    Explanation {
         evidence,
         why: why + ".",
         advice: Advice::Lines(vec![
@@ -79,7 +80,7 @@ pub fn tell_dying(group: &Group<'_>) -> Told {
     }
 }
 
-/// Keepalive is due, but data is unacknowledged, so that the timer only rearms.
+/// A probe is due, but data is unacknowledged: the timer is only set again.
 pub fn suspended<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
     let row = socket.row;
     let due = row
@@ -93,7 +94,7 @@ pub fn suspended<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
         .then(|| Hit::plain(Rule::ProbesSuspended))
 }
 
-pub fn tell_suspended(group: &Group<'_>, context: &Context<'_>) -> Told {
+pub fn explain_suspended(group: &Group<'_>, context: &Context<'_>) -> Explanation {
     let bytes = group.most(|socket| Some(socket.row.unacked_bytes.into()));
     let silence = group.most(|socket| socket.row.silence_ms);
     let gives_up = group.most(|socket| socket.row.detect_data_ms);
@@ -101,12 +102,12 @@ pub fn tell_suspended(group: &Group<'_>, context: &Context<'_>) -> Told {
         "{} wait for an acknowledgement and the peer is silent for {}; until they are acknowledged \
          keepalive sends no probe",
         Bytes(bytes.unwrap_or_default()),
-        Time(silence.unwrap_or_default()),
+        Millis(silence.unwrap_or_default()),
     );
     if let Some(ms) = gives_up {
-        why += &format!(", and retransmission gives up only after {}", Time(ms));
+        why += &format!(", and retransmission gives up only after {}", Millis(ms));
     }
-    Told {
+    Explanation {
         evidence: Evidence::default()
             .with("unacked_bytes_max", bytes)
             .with("silence_max_ms", silence)

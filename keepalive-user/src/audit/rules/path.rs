@@ -1,16 +1,18 @@
-//! What the path does to idle connections.
+//! Rules about idle connections and the hops of the path.
 
-use super::{Advice, Told};
-use crate::audit::{
-    context::{Context, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    path::Hop,
-    rule::Rule,
-    said::Time,
+use super::{Advice, Explanation};
+use crate::{
+    audit::{
+        context::{Context, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        path::Hop,
+        rule::Rule,
+    },
+    format::Millis,
 };
 
-/// The first probe comes when a hop has already forgotten the connection.
+/// The first probe comes after a hop has forgotten the connection.
 pub fn idle_exceeds<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     if !socket.is_connection() || !socket.set.keepalive {
         return None;
@@ -19,24 +21,24 @@ pub fn idle_exceeds<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hi
     (socket.set.idle_ms >= hop.1).then(|| Hit::at(Rule::IdleExceedsPath, hop))
 }
 
-pub fn tell_idle_exceeds(group: &Group<'_>) -> Told {
+pub fn explain_idle_exceeds(group: &Group<'_>) -> Explanation {
     let idle = group.first.set.idle_ms;
     let (hop, timeout) = group.hit.hop_or_none();
-    Told {
+    Explanation {
         evidence: Evidence::default()
             .with("keepidle_ms", idle)
             .with("path_timeout_ms", timeout),
         why: format!(
             "{hop} forgets an idle connection after {}, the first probe comes after {}: whatever is \
              sent next is dropped or reset.",
-            Time(timeout),
-            Time(idle)
+            Millis(timeout),
+            Millis(idle)
         ),
         advice: Advice::Settings,
     }
 }
 
-/// No keepalive, and not a byte from the peer for long.
+/// No keepalive, and the peer was not heard for long.
 pub fn no_keepalive<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     if !socket.is_connection() || socket.set.keepalive {
         return None;
@@ -53,22 +55,22 @@ pub fn no_keepalive<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hi
     })
 }
 
-pub fn tell_no_keepalive(group: &Group<'_>) -> Told {
+pub fn explain_no_keepalive(group: &Group<'_>) -> Explanation {
     let silence = group.most(|socket| socket.row.silence_ms);
     let evidence = Evidence::default().with("silence_max_ms", silence);
-    let silent = Time(silence.unwrap_or_default());
+    let silent = Millis(silence.unwrap_or_default());
     match group.hit.hop {
-        Some((hop, timeout)) => Told {
+        Some((hop, timeout)) => Explanation {
             evidence: evidence.with("path_timeout_ms", timeout),
             why: format!(
                 "The peer was last heard {silent} ago, {} forgets after {}, and nothing will ever \
                  tell the process.",
                 hop.name,
-                Time(timeout)
+                Millis(timeout)
             ),
             advice: Advice::Settings,
         },
-        None => Told {
+        None => Explanation {
             evidence,
             why: format!(
                 "The peer was last heard {silent} ago; if it or the path is gone, a process that \
@@ -79,7 +81,7 @@ pub fn tell_no_keepalive(group: &Group<'_>) -> Told {
     }
 }
 
-/// Keepalive is on, and a proxy answers the probes.
+/// Keepalive is on, but a proxy on the path answers the probes.
 pub fn l7<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     if !socket.is_connection() || !socket.set.keepalive {
         return None;
@@ -88,26 +90,26 @@ pub fn l7<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
     Some(Hit::at(Rule::L7Hop, hop))
 }
 
-pub fn tell_l7(group: &Group<'_>) -> Told {
+pub fn explain_l7(group: &Group<'_>) -> Explanation {
     let (hop, timeout) = group.hit.hop_or_none();
-    Told {
+    Explanation {
         evidence: Evidence::default()
             .with("keepidle_ms", group.first.set.idle_ms)
             .with("path_timeout_ms", timeout),
         why: format!(
             "{hop} ends TCP: it answers the probes itself, counts bytes only, and closes after {} \
              without data.",
-            Time(timeout)
+            Millis(timeout)
         ),
         advice: Advice::Lines(vec![
             format!(
                 "let the application send something more often than every {}: HTTP/2 or WebSocket \
                  ping, gRPC keepalive, SELECT 1",
-                Time(timeout)
+                Millis(timeout)
             ),
             format!(
                 "or close idle connections of a pool before {}, or raise the idle timeout of {hop}",
-                Time(timeout)
+                Millis(timeout)
             ),
         ]),
     }

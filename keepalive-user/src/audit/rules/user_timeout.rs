@@ -1,23 +1,25 @@
-//! TCP_USER_TIMEOUT against the keepalive settings: when it is set, it alone decides
-//! (`tcp_keepalive_timer`: the probe count is looked at only where it is unset).
+//! TCP_USER_TIMEOUT against the keepalive settings. Where it is set the kernel ignores the probe count
+//! (`tcp_keepalive_timer`).
 
-use super::{Advice, Told};
-use crate::audit::{
-    context::{Effective, Socket},
-    finding::Evidence,
-    group::{Group, Hit},
-    rule::Rule,
-    said::Time,
+use super::{Advice, Explanation};
+use crate::{
+    audit::{
+        context::{Effective, Socket},
+        finding::Evidence,
+        group::{Group, Hit},
+        rule::Rule,
+    },
+    format::Millis,
+    snapshot::Origin,
 };
-use crate::snapshot::Origin;
 
 /// Keepalive and TCP_USER_TIMEOUT both act on an idle connection.
 fn both_act(socket: &Socket<'_>) -> bool {
     socket.is_connection() && socket.set.keepalive && socket.set.user_timeout_ms > 0
 }
 
-/// Unanswered probes after which TCP_USER_TIMEOUT ends an idle connection: it is looked at when the
-/// timer expires, at idle, idle + intvl, idle + 2 × intvl …, once a probe is out.
+/// The number of unanswered probes after which TCP_USER_TIMEOUT ends an idle connection. The kernel compares it when the
+/// timer expires, at idle, idle + intvl, idle + 2 × intvl …, if a probe is unanswered.
 fn probes_until_end(set: &Effective) -> u64 {
     u64::from(set.user_timeout_ms)
         .saturating_sub(set.idle_ms)
@@ -25,27 +27,27 @@ fn probes_until_end(set: &Effective) -> u64 {
         .max(1)
 }
 
-/// It ends with the first unanswered probe, although more were meant.
+/// The connection ends with the first unanswered probe, although the count is higher.
 pub fn too_short<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
     (both_act(socket) && socket.set.cnt > 1 && probes_until_end(&socket.set) == 1)
         .then(|| Hit::plain(Rule::UserTimeoutTooShort))
 }
 
-pub fn tell_too_short(group: &Group<'_>) -> Told {
+pub fn explain_too_short(group: &Group<'_>) -> Explanation {
     let set = &group.first.set;
-    Told {
+    Explanation {
         evidence: numbers(set),
         why: format!(
             "TCP_USER_TIMEOUT of {} is over when the second probe would go out, {} after the peer was \
              heard: one lost probe ends a live connection.",
-            Time(set.user_timeout_ms.into()),
-            Time(set.idle_ms.saturating_add(set.intvl_ms)),
+            Millis(set.user_timeout_ms.into()),
+            Millis(set.idle_ms.saturating_add(set.intvl_ms)),
         ),
         advice: Advice::UserTimeout(agreeing_ms(set)),
     }
 }
 
-/// Somebody chose a count, and another number of probes decides.
+/// Somebody set the count, but another number of probes decides.
 pub fn overrides_count<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
     let chosen = socket
         .row
@@ -56,9 +58,9 @@ pub fn overrides_count<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
         .then(|| Hit::plain(Rule::UserTimeoutOverridesKeepcnt))
 }
 
-pub fn tell_overrides_count(group: &Group<'_>) -> Told {
+pub fn explain_overrides_count(group: &Group<'_>) -> Explanation {
     let set = &group.first.set;
-    Told {
+    Explanation {
         evidence: numbers(set),
         why: format!(
             "With TCP_USER_TIMEOUT set the kernel ignores TCP_KEEPCNT: the connection ends after {} \

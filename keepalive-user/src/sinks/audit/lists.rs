@@ -1,4 +1,4 @@
-//! What the audit goes by: the path profiles and the rules.
+//! The path profiles and the rules of the audit.
 
 use std::io::{self, Write};
 
@@ -111,7 +111,7 @@ fn path_row(record: &PathRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
 struct RuleRecord {
     rule: &'static str,
     severity: &'static str,
-    /// With what `--path` and `--detect-within` say.
+    /// The worst severity that `--path` and `--detect-within` can give it.
     worst: &'static str,
     about: &'static str,
 }

@@ -1,4 +1,4 @@
-//! What the audit prints: findings, plans, and the lists that it goes by.
+//! What the audit prints: findings, plans, path profiles and rules.
 
 mod languages;
 mod lists;
@@ -14,11 +14,12 @@ use crate::{
     settings::Format,
 };
 
-/// Writes findings to `out`; the count, and what could not be read, to `err`.
+/// Writes findings to `out`, and to `err` their count and what could not be read.
 ///
 /// # Errors
 ///
-/// None that a buffer in memory can cause; so for all functions here.
+/// Never in practice, because a buffer in memory takes everything. The same is true of the other
+/// functions here.
 pub fn findings(
     format: Format,
     screen: &Screen,
@@ -35,8 +36,8 @@ pub fn findings(
     verdict::summary(verdict, &mut to.err)
 }
 
-/// Writes settings that satisfy what is wanted. A plan is no table of rows: CSV is refused on the
-/// command line, and is text here.
+/// Writes settings that satisfy what is wanted. A plan has no rows, so the command line refuses CSV for
+/// it; here CSV is text.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A plan: the arithmetic, then the same settings in every spelling.
+//! A plan: the arithmetic, then the same settings for each language and program.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::{
     sinks::json::Json,
 };
 
-/// The settings in one spelling.
+/// The settings for one language or program.
 struct Section {
     key: &'static str,
     title: &'static str,
@@ -98,7 +98,7 @@ struct SectionRecord {
     lines: Vec<String>,
 }
 
-/// Why these numbers, a line each.
+/// The reasons for these numbers, one line each.
 fn reasons(wanted: &Wanted, plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!(
         "{plan}: first probe after {} s of silence, then {} probes {} s apart; a dead peer is noticed \

@@ -1,4 +1,4 @@
-//! Findings: paragraphs for people, records for machines.
+//! Findings: paragraphs for people, records for programs.
 
 use std::{
     fmt::{self, Display},
@@ -15,10 +15,10 @@ use crate::{
     sinks::{csv::quoted, json::Json, sanitize::Escaped, screen::Screen},
 };
 
-/// What stands before the text of a finding's lines, where no label does.
+/// Stands before the text of a finding where there is no label.
 const INDENT: &str = "       ";
 
-/// Writes a paragraph a finding.
+/// Writes one paragraph for each finding.
 pub fn table(screen: &Screen, verdict: &Verdict, out: &mut Vec<u8>) -> io::Result<()> {
     for (at, finding) in verdict.findings.iter().enumerate() {
         if at > 0 {
@@ -55,7 +55,7 @@ fn paragraph(screen: &Screen, finding: &Finding, out: &mut Vec<u8>) -> io::Resul
     labelled("e.g.", &(ends.join(", ") + more), screen, out)?;
     for (at, line) in finding.fix.iter().enumerate() {
         let label = if at == 0 { "fix" } else { "" };
-        // Lines to paste are never broken.
+        // A line to paste must not be broken.
         writeln!(out, "  {label:<4} {}", Escaped(line))?;
     }
     Ok(())
@@ -75,7 +75,8 @@ fn colour(severity: Severity) -> Style {
     Style::new().bold().fg_color(Some(colour.into()))
 }
 
-/// `comm/pid`, the name alone where several processes share it, `-` where nobody is known.
+/// Displays `comm/pid`, the name alone where the finding is about several processes of that name, or
+/// `-` where no process is known.
 struct Whose<'a>(&'a Finding);
 
 impl Display for Whose<'_> {
@@ -104,7 +105,7 @@ fn seen(evidence: &Evidence) -> String {
     numbers.collect::<Vec<_>>().join(", ")
 }
 
-/// Writes one line for people: how many of what.
+/// Writes one line for people: how many findings of each severity, and how many sockets.
 pub fn summary(verdict: &Verdict, err: &mut Vec<u8>) -> io::Result<()> {
     let findings = verdict.findings.len();
     match findings {
@@ -135,7 +136,7 @@ pub fn summary(verdict: &Verdict, err: &mut Vec<u8>) -> io::Result<()> {
     writeln!(err)
 }
 
-/// Says what could not be read, a line each.
+/// Writes what could not be read, one line each.
 pub fn missing(verdict: &Verdict, err: &mut Vec<u8>) -> io::Result<()> {
     for gap in &verdict.missing {
         writeln!(err, "missing: {}", Escaped(gap))?;
@@ -143,7 +144,7 @@ pub fn missing(verdict: &Verdict, err: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes one object a finding.
+/// Writes one object for each finding.
 pub fn json(json: &Json, verdict: &Verdict, out: &mut Vec<u8>) -> io::Result<()> {
     verdict.findings.iter().try_for_each(|finding| {
         let record = FindingRecord {
@@ -181,7 +182,7 @@ impl Serialize for Numbers<'_> {
         let mut map = to.serialize_map(Some(self.0.0.len()))?;
         for (name, value) in &self.0.0 {
             match value {
-                // Whole numbers without a point, as everywhere else.
+                // Whole numbers are written without a point, as in all records.
                 Some(whole) if whole.fract() == 0.0 => {
                     map.serialize_entry(name, &(*whole as u64))?
                 }
@@ -218,7 +219,7 @@ impl<'a> From<&'a Example> for ExampleRecord<'a> {
     }
 }
 
-/// Writes one row a finding; lists within a column are joined by ` | `.
+/// Writes one row for each finding. A list within a column is joined by ` | `.
 pub fn csv(verdict: &Verdict, out: &mut Vec<u8>) -> io::Result<()> {
     writeln!(
         out,

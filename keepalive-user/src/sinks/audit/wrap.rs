@@ -1,4 +1,4 @@
-//! Long sentences over several lines.
+//! Wraps a long sentence over several lines.
 
 use std::io::{self, Write};
 
@@ -6,11 +6,11 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::sinks::sanitize::Escaped;
 
-/// Columns of a line where no screen says otherwise.
+/// How many columns a line takes where the screen has no width.
 pub const COLUMNS: usize = 99;
 
-/// Writes `text` within so many columns: the first line after `first`, the others after `next`. A
-/// word that is longer than the room keeps its line for itself.
+/// Writes `text` within so many columns. `first` stands before the first line, `next` before the
+/// others. A word that does not fit has a line of its own, which is too long.
 pub fn wrapped(
     first: &str,
     next: &str,

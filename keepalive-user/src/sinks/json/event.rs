@@ -6,10 +6,7 @@ use serde::{
 };
 
 use super::Rfc3339;
-use crate::{
-    event::{Call, Holder, Kind, Owner, Process, Runtime, SocketEvent},
-    sinks::text::microseconds,
-};
+use crate::event::{Holder, Owner, Process, Runtime, SocketEvent, Value};
 
 pub(super) struct EventRecord<'a>(pub &'a SocketEvent);
 
@@ -38,12 +35,12 @@ impl Serialize for EventRecord<'_> {
         map.serialize_field("keepcnt", &socket.settings.keepcnt)?;
         map.serialize_field("user_timeout_ms", &socket.settings.user_timeout_ms)?;
         map.serialize_field("silence_ms", &socket.silence_ms)?;
-        kind_fields(kind, &mut map)?;
+        kind.each_field(|name, value| map.serialize_field(name, &value))?;
         map.end()
     }
 }
 
-/// The process to name and whose socket it is: the same in every record.
+/// The process to print and who holds the socket: the same fields in every record.
 pub(super) fn owner_fields<M: SerializeStruct>(
     process: Option<&Process>,
     owner: &Owner,
@@ -55,50 +52,15 @@ pub(super) fn owner_fields<M: SerializeStruct>(
     map.serialize_field("owner_from", &owner.from.map(|from| from.name()))
 }
 
-fn kind_fields<M: SerializeStruct>(kind: &Kind, map: &mut M) -> Result<(), M::Error> {
-    match kind {
-        Kind::Probe { probe, sent } => {
-            map.serialize_field("probe", probe)?;
-            map.serialize_field("sent", sent)
-        }
-        Kind::Answered { unanswered, rtt_ms } => {
-            map.serialize_field("unanswered", unanswered)?;
-            map.serialize_field("rtt_ms", &rtt_ms.map(microseconds))
-        }
-        Kind::Stalled {
-            unacked_bytes,
-            retransmits,
-        } => {
-            map.serialize_field("unacked_bytes", unacked_bytes)?;
-            map.serialize_field("retransmits", retransmits)
-        }
-        Kind::Timeout {
-            cause,
-            errno,
-            unanswered,
-            retransmits,
-        } => {
-            map.serialize_field("cause", cause.name())?;
-            map.serialize_field("errno", &format_args!("{errno}"))?;
-            map.serialize_field("unanswered", unanswered)?;
-            map.serialize_field("retransmits", retransmits)
-        }
-        Kind::Reset { errno, after_probe } => {
-            map.serialize_field("errno", &format_args!("{errno}"))?;
-            map.serialize_field("after_probe", after_probe)
-        }
-        Kind::Noticed {
-            errno,
-            call,
-            tid,
-            delay_ms,
-            // Stands for the socket's owner above.
-            process: _,
-        } => {
-            map.serialize_field("errno", &format_args!("{errno}"))?;
-            map.serialize_field("call", &call.map(Call::name))?;
-            map.serialize_field("tid", tid)?;
-            map.serialize_field("delay_ms", &microseconds(*delay_ms))
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => to.serialize_u64(*count),
+            Self::Millis(ms) => to.serialize_f64(*ms),
+            Self::Flag(flag) => to.serialize_bool(*flag),
+            Self::Word(word) => to.serialize_str(word),
+            Self::Error(errno) => to.collect_str(errno),
+            Self::Unknown => to.serialize_none(),
         }
     }
 }

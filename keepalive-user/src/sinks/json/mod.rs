@@ -1,4 +1,4 @@
-//! One JSON object a record, with the fields and the order of docs/events.md.
+//! One JSON object for each record, with the fields of docs/events.md in their order.
 
 mod event;
 mod row;
@@ -58,7 +58,7 @@ impl Json {
         } else {
             record.serialize(&mut serde_json::Serializer::new(&mut *out))?;
         }
-        // Looked through once, not at each of the hundred small pieces that serde_json writes.
+        // The whole record is searched at once, because serde_json writes it in a hundred small pieces.
         let written = &out[start..];
         if !written.is_ascii() || memchr(DELETE, written).is_some() {
             let record = out.split_off(start);
@@ -69,14 +69,15 @@ impl Json {
     }
 }
 
-/// The one control character that serde_json leaves as it is.
+/// The only ASCII control character that serde_json does not escape.
 const DELETE: u8 = 0x7f;
 
-/// Appends JSON, with what serde_json lets through but a terminal should not see raw escaped as
-/// `\uXXXX`. JSON's own syntax is plain ASCII, so whatever is escaped here stood inside a string.
+/// Appends JSON, and writes as `\uXXXX` each character that serde_json leaves and that is not safe for a
+/// terminal. JSON's syntax is ASCII, so such a character is always inside a string.
 fn harmless(json: &str, out: &mut Vec<u8>) -> io::Result<()> {
     for c in json.chars() {
-        // Of the lower controls, serde_json has escaped those in strings, and written others as layout.
+        // serde_json has escaped the lower control characters in strings; those left are line breaks of
+        // the layout.
         if c >= char::from(DELETE) && is_harmful(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}")?;
@@ -88,7 +89,7 @@ fn harmless(json: &str, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// RFC 3339 in UTC with all nine digits, so that text sorts as time does.
+/// RFC 3339 in UTC, always with nine digits, so that sorting the text sorts by time.
 struct Rfc3339(Time);
 
 impl Serialize for Rfc3339 {

@@ -43,7 +43,7 @@ impl Serialize for RowRecord<'_> {
     }
 }
 
-/// The value and where it comes from; both null when it is not known.
+/// Writes a value and where it comes from; both are null where the value is not known.
 fn setting<M: SerializeStruct, T: Serialize>(
     names: (&'static str, &'static str),
     setting: Option<Setting<T>>,

@@ -1,4 +1,4 @@
-//! The records of a run: its start, what it lost, its sum.
+//! The records of a run: `ready`, `lost` and `summary`.
 
 use serde::{
     Serialize, Serializer,
@@ -7,7 +7,7 @@ use serde::{
 
 use super::Rfc3339;
 use crate::{
-    event::{Hooks, Lost, Ready},
+    event::{EventKind, Hooks, Lost, Ready},
     summary::{Counts, Late, Summary},
 };
 
@@ -93,13 +93,13 @@ impl Serialize for SummaryRecord<'_> {
         } = self.0;
         let mut map = to.serialize_struct("summary", 19)?;
         map.serialize_field("event", "summary")?;
-        map.serialize_field("probes", &total.probes)?;
-        map.serialize_field("answered", &total.answered)?;
-        map.serialize_field("stalled", &total.stalled)?;
-        map.serialize_field("timeouts", &total.timeouts())?;
-        map.serialize_field("resets", &total.resets)?;
-        // Null where it was not asked for, rather than a zero that claims nobody noticed.
-        map.serialize_field("noticed", noticed)?;
+        for kind in EventKind::ALL {
+            match kind {
+                // Null where nobody asked for it: a zero would say that nobody noticed.
+                EventKind::Noticed => map.serialize_field(kind.facts().count_word, noticed)?,
+                _ => map.serialize_field(kind.facts().count_word, &total.of(*kind))?,
+            }
+        }
         map.serialize_field("unnoticed", &LateRecords(unnoticed))?;
         map.serialize_field("unnoticed_count", unnoticed_count)?;
         map.serialize_field("unfollowed", unfollowed)?;
@@ -198,11 +198,8 @@ impl Serialize for Tally<'_> {
 }
 
 fn counts<M: SerializeStruct>(counts: &Counts, map: &mut M) -> Result<(), M::Error> {
-    map.serialize_field("probes", &counts.probes)?;
-    map.serialize_field("answered", &counts.answered)?;
-    map.serialize_field("stalled", &counts.stalled)?;
-    map.serialize_field("timeouts", &counts.timeouts())?;
-    map.serialize_field("resets", &counts.resets)?;
-    map.serialize_field("noticed", &counts.noticed)?;
+    for kind in EventKind::ALL {
+        map.serialize_field(kind.facts().count_word, &counts.of(*kind))?;
+    }
     map.serialize_field("timeouts_by_cause", &Causes(counts))
 }

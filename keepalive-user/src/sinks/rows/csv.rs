@@ -1,4 +1,4 @@
-//! A header row, then a row a socket: the fields of JSON, in their order.
+//! A header row, then one row for each socket, with the fields of JSON in their order.
 
 use std::{
     fmt::Display,
@@ -15,7 +15,7 @@ const HEADER: &str = "family,laddr,lport,raddr,rport,state,netns,inode,pid,comm,
 keepalive,keepidle_ms,keepidle_from,keepintvl_ms,keepintvl_from,keepcnt,keepcnt_from,user_timeout_ms,\
 user_timeout_from,next_probe_ms,unanswered,silence_ms,unacked_bytes,detect_idle_ms,detect_data_ms";
 
-/// Writes rows, below one header.
+/// Writes rows below one header.
 #[derive(Debug, Default)]
 pub struct RowCsv {
     headed: bool,

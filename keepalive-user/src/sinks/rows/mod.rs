@@ -1,4 +1,4 @@
-//! Listings of sockets to text, a format a file.
+//! Listings of sockets to text, one file per format.
 
 mod csv;
 mod table;
@@ -11,8 +11,11 @@ use crate::{settings::Format, snapshot::Row};
 /// One output format of a listing.
 #[derive(Debug)]
 pub enum RowSink {
+    /// Aligned lines for people.
     Table(Box<table::RowTable>),
+    /// JSON, compact or indented.
     Json(Json),
+    /// CSV.
     Csv(csv::RowCsv),
 }
 
@@ -27,11 +30,11 @@ impl RowSink {
         }
     }
 
-    /// Writes one socket. A table keeps the first ones back to see how wide its columns must be.
+    /// Writes one socket. A table keeps the first ones until it knows how wide its columns must be.
     ///
     /// # Errors
     ///
-    /// None that a buffer in memory can cause.
+    /// Never in practice, because a buffer in memory takes everything.
     pub fn row(&mut self, row: &Row, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Table(table) => table.row(row, out),
@@ -40,7 +43,7 @@ impl RowSink {
         }
     }
 
-    /// Writes what was kept back, and the header of an empty listing.
+    /// Writes the sockets that were kept, and the header of an empty listing.
     ///
     /// # Errors
     ///

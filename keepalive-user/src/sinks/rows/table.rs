@@ -1,4 +1,4 @@
-//! Aligned lines for people, as many columns as the screen has room for.
+//! Aligned lines for people, with as many columns as the screen has room for.
 
 use std::{
     fmt::{Display, Write as _},
@@ -10,21 +10,25 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::super::{sanitize::Escaped, screen::Screen, table::process, text::Millis};
+use super::super::{process, sanitize::Escaped, screen::Screen};
 use crate::{
     event::{Owner, State},
+    format::Millis,
     snapshot::{Origin, Row, Setting},
 };
 
-/// Rows that decide how wide the columns are; a longer cell below them widens its own line only.
+/// The width of the columns is that of the first so many rows. A longer cell in a later row makes only
+/// its own line wider.
 const SAMPLE: usize = 1000;
 /// Columns for a process; a longer name is cut.
 const PROCESS: usize = 20;
 
-/// A column: its title, whether it holds numbers, and when it goes: the highest first, 0 never.
+/// One column.
 struct Column {
     title: &'static str,
+    /// Its cells are aligned to the right.
     right: bool,
+    /// On a narrow screen the column with the highest number is left out first; 0 = never.
     goes: u8,
 }
 
@@ -55,12 +59,12 @@ const PLACE: usize = 12;
 
 type Cells = [String; COLUMNS.len()];
 
-/// One listing.
+/// The table of one listing.
 #[derive(Debug)]
 pub struct RowTable {
     screen: Screen,
     kept: Vec<Cells>,
-    /// Width of each column, `None` = not shown. Known once the sample is.
+    /// The width of each column, `None` = not shown. Known once the sample is complete.
     widths: Option<[Option<usize>; COLUMNS.len()]>,
 }
 
@@ -85,7 +89,7 @@ impl RowTable {
         self.finish(out)
     }
 
-    /// Writes the header and what was kept back.
+    /// Writes the header, and the rows that were kept for the sample.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if self.widths.is_some() {
             return Ok(());
@@ -96,7 +100,7 @@ impl RowTable {
         write!(out, "{bold}")?;
         let titles = COLUMNS.map(|column| column.title.to_owned());
         self.line(&titles, &widths, out)?;
-        // The style ends before the line does.
+        // The style must end before the line break.
         if bold != Style::new() {
             out.pop();
             writeln!(out, "{bold:#}")?;
@@ -107,13 +111,13 @@ impl RowTable {
         Ok(())
     }
 
-    /// Gives columns up until the rest fits.
+    /// Leaves columns out until the others fit.
     fn fit(&self) -> [Option<usize>; COLUMNS.len()] {
         let mut widths = [None; COLUMNS.len()];
         for (at, column) in COLUMNS.iter().enumerate() {
             let cells = self.kept.iter().filter_map(|cells| cells.get(at));
             let widest = cells.map(|cell| cell.width()).max().unwrap_or(0);
-            // Nothing is known of any socket's place: no column for it.
+            // Where no socket's place is known, that column is left out.
             if at != PLACE || widest > 0 {
                 widths[at] = Some(widest.max(column.title.width()));
             }
@@ -122,7 +126,7 @@ impl RowTable {
             let shown = widths.iter().flatten();
             shown.clone().sum::<usize>() + shown.count().saturating_sub(1)
         };
-        // Either both addresses or the shorter form.
+        // One of the two is shown: the column with both addresses, or the one with the local port.
         let port = widths[PORT].take();
         while total(&widths) > self.screen.columns {
             let shown = COLUMNS.iter().enumerate();
@@ -183,7 +187,7 @@ impl RowTable {
 fn cells(row: &Row) -> Cells {
     let mut name = String::new();
     match &row.owner.process {
-        Some(owner) => process(&mut name, &owner.comm, owner.pid, PROCESS),
+        Some(owner) => process::write(&mut name, &owner.comm, owner.pid, PROCESS),
         None => name.push('-'),
     }
     let local = SocketAddr::new(row.laddr, row.lport);
@@ -223,7 +227,7 @@ fn cells(row: &Row) -> Cells {
     ]
 }
 
-/// `60*/10*/3`, with `off` before it where keepalive is off.
+/// `60*/10*/3`, after `off` where keepalive is off.
 fn keepalive(row: &Row) -> String {
     let mut text = match row.keepalive {
         Some(true) => String::new(),
@@ -258,7 +262,7 @@ fn mark(from: Origin) -> &'static str {
     }
 }
 
-/// As `ss` says it.
+/// The word that `ss` uses.
 fn state(state: State) -> &'static str {
     match state {
         State::Established => "ESTAB",
@@ -275,8 +279,8 @@ fn state(state: State) -> &'static str {
     }
 }
 
-/// The container or unit that the owner runs in. Of an id as long as a hash twelve digits are enough
-/// to people, as to the runtimes.
+/// The container or unit that the owner runs in. Twelve digits of a container's id are enough for
+/// people; its runtime shows as many.
 fn place_of(owner: &Owner) -> Option<String> {
     let place = owner.process.as_ref()?.details.as_ref()?.place.as_ref()?;
     let container = place.container.as_ref().map(|container| {

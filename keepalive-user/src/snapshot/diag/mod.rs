@@ -1,7 +1,7 @@
 //! Sockets through sock_diag (sock_diag(7)), for kernels that refuse the iterator.
 //!
-//! The kernel lists sockets with their timers; keepalive settings it does not tell, so those are
-//! asked of the socket itself, on a copy of a holder's descriptor (`options`).
+//! The kernel lists sockets with their timers, but without their keepalive settings. Those come from getsockopt(2)
+//! on a copy of a descriptor of a process that holds the socket (`options`).
 
 pub mod cgroup;
 pub mod options;
@@ -18,45 +18,50 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 
-use super::facts::Facts;
+use super::raw_socket::RawSocket;
 use crate::{
     decode::{self, DecodeError},
     event::{Family, State},
     source::HostError,
 };
 
-/// Twice what the kernel puts into one message of a dump.
+/// Bytes: twice what the kernel puts into one message of a dump.
 const BUFFER: usize = 64 * 1024;
 /// `INET_DIAG_CGROUP_ID` of include/uapi/linux/inet_diag.h.
 const CGROUP_ID: u16 = 21;
 
-/// Places in `struct tcp_info` (include/uapi/linux/tcp.h), which is ABI and only ever grows.
+/// Offsets in `struct tcp_info` (include/uapi/linux/tcp.h), which is ABI: fields are only added at its end.
 mod tcp_info {
     pub const PROBES: usize = 3;
     pub const BACKOFF: usize = 4;
-    /// Microseconds.
+    /// In microseconds.
     pub const RTO: usize = 8;
-    /// Milliseconds, both.
+    /// In milliseconds, like the next.
     pub const LAST_DATA_RECV: usize = 52;
     pub const LAST_ACK_RECV: usize = 56;
 }
 
-/// A sock_diag socket; it lists the namespace that it was opened in.
+/// A sock_diag socket. It lists the sockets of the namespace in which it was opened.
 pub struct Diag {
     socket: Socket,
     netns: u32,
     buffer: Vec<u8>,
 }
 
-/// One socket as sock_diag tells it: keepalive settings unknown.
-pub struct Listed {
-    pub facts: Facts,
-    /// Where it was made (since 5.7, with control groups compiled in).
+/// One socket as sock_diag tells it.
+pub struct DiagSocket {
+    /// Its keepalive settings are not known.
+    pub socket: RawSocket,
+    /// Id of the cgroup in which it was created (since 5.7, with control groups compiled in).
     pub cgroup: Option<u64>,
 }
 
 impl Diag {
-    /// In the calling thread's namespace.
+    /// Opens it in the calling thread's namespace, whose inode is `netns`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no sock_diag.
     pub fn open(netns: u32) -> Result<Self, HostError> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG).map_err(|error| failed(netns, &error))?;
         socket.bind_auto().map_err(|error| failed(netns, &error))?;
@@ -68,15 +73,19 @@ impl Diag {
     }
 
     /// Hands over every socket, IPv4 ones first, until `each` answers false.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, its answer makes no sense, or `each` fails.
     pub fn list(
         &mut self,
-        mut each: impl FnMut(Listed) -> Result<bool, HostError>,
+        mut each: impl FnMut(DiagSocket) -> Result<bool, HostError>,
     ) -> Result<(), HostError> {
         for (family, id) in [
             (AF_INET, SocketId::new_v4()),
             (AF_INET6, SocketId::new_v6()),
         ] {
-            // Requests not accepted yet have a state of their own that is not among these.
+            // Connection requests have NEW_SYN_RECV as their state, which is not among these.
             self.ask(family, id, StateFlags::all() - StateFlags::TIME_WAIT)?;
             if !self.answers(&mut each)? {
                 return Ok(());
@@ -85,24 +94,27 @@ impl Diag {
         Ok(())
     }
 
-    /// The first connections of each family in the calling thread's namespace, in the kernel's
-    /// order and at most so many.
-    pub fn first(netns: u32, most: usize) -> Result<Vec<Listed>, HostError> {
+    /// The first connections of each family in the table of the calling thread's namespace: at most `max` of each.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses, or its answer makes no sense.
+    pub fn first_connections(netns: u32, max: usize) -> Result<Vec<DiagSocket>, HostError> {
         let mut found = Vec::new();
         for (family, id) in [
             (AF_INET, SocketId::new_v4()),
             (AF_INET6, SocketId::new_v6()),
         ] {
-            // A dump that is left half-way cannot be followed by another on the same socket.
+            // After a dump that was not read to its end the same socket takes no second one.
             let mut diag = Self::open(netns)?;
             diag.ask(
                 family,
                 id,
                 StateFlags::all() - StateFlags::TIME_WAIT - StateFlags::LISTEN,
             )?;
-            let mut left = most;
-            diag.answers(&mut |listed| {
-                found.push(listed);
+            let mut left = max;
+            diag.answers(&mut |socket| {
+                found.push(socket);
                 left -= 1;
                 Ok(left > 0)
             })?;
@@ -130,10 +142,10 @@ impl Diag {
             .map_err(|error| failed(self.netns, &error))
     }
 
-    /// True when the dump came to its end.
+    /// Reads the answers to a request. False when `each` stopped it before the end.
     fn answers(
         &mut self,
-        each: &mut impl FnMut(Listed) -> Result<bool, HostError>,
+        each: &mut impl FnMut(DiagSocket) -> Result<bool, HostError>,
     ) -> Result<bool, HostError> {
         let netns = self.netns;
         loop {
@@ -147,10 +159,10 @@ impl Diag {
                     .map_err(|error| failed(netns, &error))?;
                 match message.payload {
                     NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        let listed =
-                            listed(&response).map_err(|error| HostError::Row(error.to_string()))?;
-                        if let Some(listed) = listed
-                            && !each(listed)?
+                        let socket =
+                            parse(&response).map_err(|error| HostError::Row(error.to_string()))?;
+                        if let Some(socket) = socket
+                            && !each(socket)?
                         {
                             return Ok(false);
                         }
@@ -174,8 +186,8 @@ fn failed(netns: u32, cause: &dyn std::fmt::Display) -> HostError {
     }
 }
 
-/// `None` for what is left of a connection in time-wait: it reports the state that it waits in.
-fn listed(response: &InetResponse) -> Result<Option<Listed>, DecodeError> {
+/// `None` for a connection in TIME_WAIT. Its state may say FIN_WAIT2, so its timer tells.
+fn parse(response: &InetResponse) -> Result<Option<DiagSocket>, DecodeError> {
     let header = &response.header;
     let timer_ms = match &header.timer {
         Some(Timer::TimeWait) => return Ok(None),
@@ -189,10 +201,41 @@ fn listed(response: &InetResponse) -> Result<Option<Listed>, DecodeError> {
         id.destination_address.to_canonical(),
     );
     let family = match decode::family(header.family)? {
-        // As on the wire.
+        // An IPv6 socket with an IPv4 connection: the packets are IPv4.
         Family::Ipv6 if raddr.is_ipv4() => Family::Ipv4,
         family => family,
     };
+    let (info, cgroup) = attributes(response);
+    let byte = |at: usize| info.get(at).copied();
+    let word = |at: usize| Some(u32::from_ne_bytes(*info.get(at..)?.first_chunk()?));
+    let data = word(tcp_info::LAST_DATA_RECV);
+    let ack = word(tcp_info::LAST_ACK_RECV);
+    let socket = RawSocket {
+        family,
+        local: SocketAddr::new(laddr, id.source_port),
+        peer: SocketAddr::new(raddr, id.destination_port),
+        state,
+        inode: (header.inode != 0).then_some(header.inode.into()),
+        keepalive: None,
+        own: None,
+        timer_ms,
+        unanswered: byte(tcp_info::PROBES).unwrap_or(0).into(),
+        silence_ms: data.min(ack).or(data).or(ack).map(u64::from),
+        // For a listener this number is the length of its backlog.
+        unacked_bytes: if state == State::Listen {
+            0
+        } else {
+            header.send_queue
+        },
+        rto_ms: word(tcp_info::RTO).unwrap_or(0) / 1000,
+        backoff: byte(tcp_info::BACKOFF).unwrap_or(0),
+        rto_max_ms: None,
+    };
+    Ok(Some(DiagSocket { socket, cgroup }))
+}
+
+/// `struct tcp_info` (empty where there is none) and the id of the cgroup.
+fn attributes(response: &InetResponse) -> (&[u8], Option<u64>) {
     let mut info: &[u8] = &[];
     let mut cgroup = None;
     for attribute in &response.nlas {
@@ -208,32 +251,7 @@ fn listed(response: &InetResponse) -> Result<Option<Listed>, DecodeError> {
             _ => {}
         }
     }
-    let byte = |at: usize| info.get(at).copied();
-    let word = |at: usize| Some(u32::from_ne_bytes(*info.get(at..)?.first_chunk()?));
-    let data = word(tcp_info::LAST_DATA_RECV);
-    let ack = word(tcp_info::LAST_ACK_RECV);
-    let facts = Facts {
-        family,
-        local: SocketAddr::new(laddr, id.source_port),
-        peer: SocketAddr::new(raddr, id.destination_port),
-        state,
-        inode: (header.inode != 0).then_some(header.inode.into()),
-        keepalive: None,
-        own: None,
-        timer_ms,
-        unanswered: byte(tcp_info::PROBES).unwrap_or(0).into(),
-        silence_ms: data.min(ack).or(data).or(ack).map(u64::from),
-        // A listener's is the length of its backlog.
-        unacked_bytes: if state == State::Listen {
-            0
-        } else {
-            header.send_queue
-        },
-        rto_ms: word(tcp_info::RTO).unwrap_or(0) / 1000,
-        backoff: byte(tcp_info::BACKOFF).unwrap_or(0),
-        rto_max_ms: None,
-    };
-    Ok(Some(Listed { facts, cgroup }))
+    (info, cgroup)
 }
 
 #[cfg(test)]
@@ -256,11 +274,11 @@ mod tests {
         let mut found = Vec::new();
         let mut diag = Diag::open(0).unwrap();
         diag.list(|listed| {
-            found.push(listed.facts);
+            found.push(listed.socket);
             Ok(true)
         })
         .unwrap();
-        let of = |fd: i32| found.iter().find(|facts| facts.inode == Some(inode(fd)));
+        let of = |fd: i32| found.iter().find(|socket| socket.inode == Some(inode(fd)));
         let listening = of(listener.as_raw_fd()).unwrap();
         assert_eq!(listening.state, State::Listen);
         assert_eq!((listening.unacked_bytes, listening.peer.port()), (0, 0));

@@ -12,7 +12,7 @@ use rustix::{
 use crate::{
     cache::Cache,
     event::Holder,
-    snapshot::{Namespace, facts::Own},
+    snapshot::{Namespace, raw_socket::OwnSettings},
 };
 
 /// Processes whose descriptors are kept open between sockets.
@@ -40,7 +40,7 @@ impl Holders {
         inode: u64,
         holders: &[Holder],
         netns: &Namespace,
-    ) -> Option<(bool, Own)> {
+    ) -> Option<(bool, OwnSettings)> {
         holders.iter().find_map(|holder| {
             let fd = i32::try_from(holder.fd?).ok()?;
             let process = self.process(holder.process.pid)?;
@@ -65,12 +65,12 @@ fn open(pid: u32) -> Option<OwnedFd> {
 }
 
 /// `getsockopt` answers with what acts, so a value that equals the namespace's is taken for it.
-fn options(socket: &impl AsFd, netns: &Namespace) -> rustix::io::Result<(bool, Own)> {
+fn options(socket: &impl AsFd, netns: &Namespace) -> rustix::io::Result<(bool, OwnSettings)> {
     let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let keepidle_ms = ms(sockopt::tcp_keepidle(socket)?);
     let keepintvl_ms = ms(sockopt::tcp_keepintvl(socket)?);
     let keepcnt = sockopt::tcp_keepcnt(socket)?;
-    let own = Own {
+    let own = OwnSettings {
         keepidle_ms: (keepidle_ms != netns.keepidle_ms).then_some(keepidle_ms),
         keepintvl_ms: (keepintvl_ms != netns.keepintvl_ms).then_some(keepintvl_ms),
         keepcnt: (keepcnt != netns.keepcnt).then_some(keepcnt),
@@ -84,7 +84,7 @@ mod tests {
     use std::{net::TcpListener, os::fd::AsRawFd};
 
     use super::*;
-    use crate::{event::Process, snapshot::facts::tests::defaults};
+    use crate::{event::Process, snapshot::raw_socket::tests::defaults};
 
     #[test]
     fn a_holder_is_asked_and_another_file_is_not_mistaken() {

@@ -1,16 +1,39 @@
-//! The table of cases and twins.
+//! The cases and twins of every rule.
 
 use super::host::{
     Case, OWN, POD, accepted, bare, every_second, healthy, in_pod, l7, listener, nlb, of, row, set,
 };
 use crate::{
     audit::{Hop, Resets, Rule},
-    snapshot::{Origin, Row},
+    snapshot::{Origin, Row, Setting},
 };
 
-/// What each rule is about, and the same with the one thing changed.
-pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
-    let ut = |ms| set(ms, Origin::Socket);
+/// A rule, what the case and its twin are, the case, and the twin: the same but for the one thing changed.
+type Pair = (Rule, &'static str, Case, Case);
+
+/// The cases of all rules.
+pub fn cases() -> Vec<Pair> {
+    [
+        now(),
+        path(),
+        no_keepalive(),
+        detection(),
+        user_timeout(),
+        namespaces(),
+        processes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A TCP_USER_TIMEOUT that the program set, in milliseconds.
+fn user_timeout_of(ms: u32) -> Option<Setting<u32>> {
+    set(ms, Origin::Socket)
+}
+
+/// Connections in trouble.
+fn now() -> Vec<Pair> {
     vec![
         (
             Rule::DyingNow,
@@ -62,6 +85,12 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
                 ..healthy()
             }),
         ),
+    ]
+}
+
+/// Hops of the path.
+fn path() -> Vec<Pair> {
+    vec![
         (
             Rule::IdleExceedsPath,
             "the hop forgets when the first probe is due; a second later",
@@ -74,6 +103,22 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             row(healthy()).path(nlb()).live("aws-nlb", OWN, 30_000),
             row(healthy()).path(nlb()).live("aws-nlb", POD, 30_000),
         ),
+        (
+            Rule::L7Hop,
+            "the hop ends TCP; the hop lets probes pass",
+            row(healthy()).path(l7()),
+            row(healthy()).path(Hop {
+                timeout_ms: 61_000,
+                probe_resets: Resets::NotStated,
+                ..l7()
+            }),
+        ),
+    ]
+}
+
+/// Idle connections without keepalive.
+fn no_keepalive() -> Vec<Pair> {
+    vec![
         (
             Rule::NoKeepalive,
             "idle for an hour; for a minute",
@@ -111,16 +156,12 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
                 ..bare()
             }),
         ),
-        (
-            Rule::L7Hop,
-            "the hop ends TCP; the hop lets probes pass",
-            row(healthy()).path(l7()),
-            row(healthy()).path(Hop {
-                timeout_ms: 61_000,
-                probe_resets: Resets::NotStated,
-                ..l7()
-            }),
-        ),
+    ]
+}
+
+/// How long a dead peer goes unnoticed.
+fn detection() -> Vec<Pair> {
+    vec![
         (
             Rule::SlowDetection,
             "noticed after 90 s, 89 s wanted; 90 s wanted",
@@ -131,7 +172,7 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             Rule::SlowDetection,
             "data in flight is bounded by ten minutes; by the same as the probes",
             row(Row {
-                user_timeout_ms: ut(600_000),
+                user_timeout_ms: user_timeout_of(600_000),
                 detect_data_ms: Some(600_000),
                 keepcnt: set(3, Origin::Default),
                 ..healthy()
@@ -140,14 +181,34 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             row(healthy()).within(90_000),
         ),
         (
-            Rule::UserTimeoutTooShort,
-            "over when the second probe is due; a probe later",
+            Rule::NoUserTimeout,
+            "retried for a quarter of an hour; tcp_retries2 bounds it",
             row(Row {
-                user_timeout_ms: ut(70_000),
+                user_timeout_ms: user_timeout_of(0),
+                detect_data_ms: Some(924_600),
                 ..healthy()
             }),
             row(Row {
-                user_timeout_ms: ut(90_000),
+                user_timeout_ms: user_timeout_of(0),
+                detect_data_ms: Some(102_200),
+                ..healthy()
+            }),
+        ),
+    ]
+}
+
+/// TCP_USER_TIMEOUT against the keepalive settings.
+fn user_timeout() -> Vec<Pair> {
+    vec![
+        (
+            Rule::UserTimeoutTooShort,
+            "over when the second probe is due; a probe later",
+            row(Row {
+                user_timeout_ms: user_timeout_of(70_000),
+                ..healthy()
+            }),
+            row(Row {
+                user_timeout_ms: user_timeout_of(90_000),
                 ..healthy()
             }),
         ),
@@ -155,11 +216,11 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             Rule::UserTimeoutTooShort,
             "three probes were meant; one was",
             row(Row {
-                user_timeout_ms: ut(5000),
+                user_timeout_ms: user_timeout_of(5000),
                 ..healthy()
             }),
             row(Row {
-                user_timeout_ms: ut(5000),
+                user_timeout_ms: user_timeout_of(5000),
                 keepcnt: set(1, Origin::Socket),
                 ..healthy()
             }),
@@ -168,11 +229,11 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             Rule::UserTimeoutOverridesKeepcnt,
             "ends after two probes, three were chosen; after three",
             row(Row {
-                user_timeout_ms: ut(80_000),
+                user_timeout_ms: user_timeout_of(80_000),
                 ..healthy()
             }),
             row(Row {
-                user_timeout_ms: ut(80_001),
+                user_timeout_ms: user_timeout_of(80_001),
                 ..healthy()
             }),
         ),
@@ -188,6 +249,12 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
                 ..healthy()
             }),
         ),
+    ]
+}
+
+/// Namespaces with other sysctls than the host.
+fn namespaces() -> Vec<Pair> {
+    vec![
         (
             Rule::NetnsNotTuned,
             "the host is tuned, the pod is not; the pod is tuned too",
@@ -210,20 +277,12 @@ pub fn cases() -> Vec<(Rule, &'static str, Case, Case)> {
             row(in_pod()).tuned_host(),
             row(in_pod()),
         ),
-        (
-            Rule::NoUserTimeout,
-            "retried for a quarter of an hour; tcp_retries2 bounds it",
-            row(Row {
-                user_timeout_ms: ut(0),
-                detect_data_ms: Some(924_600),
-                ..healthy()
-            }),
-            row(Row {
-                user_timeout_ms: ut(0),
-                detect_data_ms: Some(102_200),
-                ..healthy()
-            }),
-        ),
+    ]
+}
+
+/// Listeners, and processes with many probes.
+fn processes() -> Vec<Pair> {
+    vec![
         (
             Rule::ListenerWithoutKeepalive,
             "the listener says nothing; it hands keepalive down",

@@ -1,0 +1,115 @@
+//! The ring of records.
+
+use std::os::fd::AsRawFd;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::fill::Fill;
+use crate::source::{error::HostError, load::object};
+
+/// The most records of one reading. Between two readings the caller writes and hears signals.
+const BATCH: usize = 4096;
+
+/// The ring, mapped and waited for.
+pub struct Ring {
+    ring: AsyncFd<RingBuf<MapData>>,
+    bytes: u32,
+    /// `None` without `--stats`, or where the kernel does not let it be seen.
+    fill: Option<Fill>,
+}
+
+/// What one reading of the ring gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Records handed over.
+    pub records: usize,
+    /// The ring was empty at the end. Otherwise the batch was full, and there may be more.
+    pub emptied: bool,
+}
+
+impl Ring {
+    /// Takes the ring out of the object and waits for it from now on. `bytes` is its size;
+    /// `with_fill` observes how full it gets.
+    ///
+    /// # Errors
+    ///
+    /// The ring cannot be mapped, or not be waited for.
+    pub fn take(ebpf: &mut Ebpf, bytes: u32, with_fill: bool) -> Result<Self, HostError> {
+        let ring = object::take::<RingBuf<MapData>>(ebpf, "EVENTS")?;
+        Ok(Self {
+            fill: with_fill.then(|| Fill::of(&ring).ok()).flatten(),
+            ring: wait_for(ring, "registering the ring for waiting")?,
+            bytes,
+        })
+    }
+
+    /// Waits until the ring holds something. Then hands records to `each` until the ring is empty or
+    /// the batch is full.
+    ///
+    /// # Errors
+    ///
+    /// The ring's descriptor can no longer be waited for.
+    pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<Drained, HostError> {
+        let mut ready = self
+            .ring
+            .readable_mut()
+            .await
+            .map_err(|source| HostError::Io {
+                operation: "waiting for the ring",
+                source,
+            })?;
+        if let Some(fill) = &mut self.fill {
+            fill.look();
+        }
+        let records = hand_over(ready.get_inner_mut(), BATCH, each);
+        let emptied = records < BATCH;
+        if emptied {
+            // Only after the ring was seen empty: a record that comes later makes it ready again.
+            ready.clear_ready();
+        }
+        Ok(Drained { records, emptied })
+    }
+
+    /// Hands over all that is left, once nothing is attached any more. While programs write, it might
+    /// not end.
+    pub fn drain_rest(&mut self, each: impl FnMut(&[u8])) {
+        hand_over(self.ring.get_mut(), usize::MAX, each);
+    }
+
+    /// The most bytes of the ring that were in use when it was read, and its size in bytes. `None`
+    /// without `--stats`.
+    pub fn most_filled(&self) -> Option<(usize, u32)> {
+        Some((self.fill.as_ref()?.most(), self.bytes))
+    }
+}
+
+/// Hands over at most `most` records and counts them. Fewer means that the ring was seen empty.
+fn hand_over(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
+    for taken in 0..most {
+        match ring.next() {
+            Some(record) => each(&record),
+            None => return taken,
+        }
+    }
+    most
+}
+
+/// Registers a descriptor with tokio.
+///
+/// # Errors
+///
+/// The kernel or tokio refuses to wait for it.
+pub fn wait_for<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<T>, HostError> {
+    // SAFETY: the descriptor belongs to `ring`, which moves into the result and is never replaced
+    // there, so it stays open for as long as it is registered.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| {
+        HostError::Io {
+            operation,
+            source: error.into(),
+        }
+    })
+}
