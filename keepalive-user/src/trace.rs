@@ -96,7 +96,7 @@ impl Tracer<'_> {
                 () = stop.asked() => return Ok(End::Asked),
                 () = output.ended() => return Ok(End::NoReader),
                 () = at(pipeline.deadline()) => pipeline.release(),
-                () = at(pipeline.pause()) => pipeline.end_pause(),
+                () = at(pipeline.pause()) => pipeline.end_pause(source.has_room()),
                 () = at(pipeline.loss_check()) => if pipeline.check_loss(source)? {
                     worker.forget();
                 },
@@ -143,34 +143,56 @@ impl Tracer<'_> {
         Ok(End::Count)
     }
 
-    /// Takes what the ring still holds, waits a little for owners, and writes the summary.
-    async fn finish(mut self, end: End, stop: &mut Stop) -> Result<Ended, Error> {
+    /// Takes what the ring still holds, as long as the worker answers. Then waits a little for the rest of the owners.
+    async fn drain_rest(&mut self) -> Result<(), Error> {
         let Self {
             source,
             pipeline,
             worker,
             ..
-        } = &mut self;
-        pipeline.before_detaching(source)?;
-        source.finish(|bytes| pipeline.take(bytes));
-        pipeline.tell(worker);
-        if end == End::Asked {
-            let answers = async {
-                while pipeline.is_waiting()
-                    && let Some(answers) = worker.answers().await
-                {
+        } = self;
+        let mut is_empty = false;
+        let mut limit = Instant::now() + GRACE;
+        while !is_empty || pipeline.is_waiting() {
+            if !is_empty && !pipeline.is_crowded() {
+                is_empty = source.drain_now(|bytes| pipeline.take(bytes)).emptied;
+                pipeline.tell(worker);
+                limit = Instant::now() + GRACE;
+                // A signal is to be heard between two batches.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = at(Some(limit)) => break,
+                given = worker.answers() => {
+                    let Some(answers) = given else { break };
                     pipeline.answer(answers, source)?;
                     pipeline.tell(worker);
+                    if !is_empty {
+                        limit = Instant::now() + GRACE;
+                    }
                 }
-                Ok::<(), Error>(())
-            };
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the ring still holds, waits a little for owners, and writes the summary.
+    async fn finish(mut self, end: End, stop: &mut Stop) -> Result<Ended, Error> {
+        self.pipeline.before_detaching(&self.source)?;
+        self.source.detach();
+        if end == End::Asked {
             tokio::select! {
                 biased;
                 // The second signal.
                 () = stop.signal() => {}
-                done = tokio::time::timeout(GRACE, answers) => done.unwrap_or(Ok(()))?,
+                drained = self.drain_rest() => drained?,
             }
         }
+        let Self {
+            source, pipeline, ..
+        } = &mut self;
+        source.finish(|bytes| pipeline.take(bytes));
         pipeline.finish(source)?;
         if end == End::NoReader {
             // Quiet to the end.

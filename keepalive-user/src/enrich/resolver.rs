@@ -28,6 +28,8 @@ use crate::{
 pub const WAIT: Duration = Duration::from_secs(1);
 /// Items that may wait at once.
 pub const WAITING: usize = 32_768;
+/// Where more than this wait, it is better to take in no more for a moment.
+pub const CROWD: usize = 8_192;
 /// So many questions are asked for one item. Then the last answer is good enough, even if something changed
 /// since.
 const ASKS: u8 = 2;
@@ -107,9 +109,9 @@ impl Resolver {
         self.is_held && self.waiting.len() >= WAITING
     }
 
-    /// Whether so much waits that the worker should get a moment.
+    /// Whether so much waits that it is better to take in no more for a moment.
     pub fn is_crowded(&self) -> bool {
-        self.waiting.len() > WAITING / 2
+        self.waiting.len() > CROWD
     }
 
     /// When [`Resolver::release`] is to be called even if no answer has come.

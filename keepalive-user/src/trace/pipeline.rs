@@ -19,10 +19,9 @@ const LOSS_CHECK: Duration = Duration::from_secs(1);
 /// The wall clock may be stepped, so the distance to it is measured again this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
-/// While many events wait for their owners, the ring is read no more often than this. It has room for a
-/// moment; and where all CPUs are busy, the worker needs one.
-const PAUSE: Duration = Duration::from_millis(50);
-
+/// While many events wait for their owners and the ring has room, it is read again after this. Events in the ring
+/// do not use up their time to wait.
+const PAUSE: Duration = Duration::from_millis(10);
 const FORMATTING: &str = "formatting a record";
 
 /// The rooms from `decode` to `sinks`, one behind the other.
@@ -102,9 +101,14 @@ impl Pipeline {
         self.pause
     }
 
-    /// The ring may be read again.
-    pub fn end_pause(&mut self) {
-        self.pause = None;
+    /// The ring is read again, unless many events still wait and it has room.
+    pub fn end_pause(&mut self, has_room: bool) {
+        self.pause = (has_room && self.is_crowded()).then(|| Instant::now() + PAUSE);
+    }
+
+    /// Whether many events wait for their owners.
+    pub fn is_crowded(&self) -> bool {
+        self.resolver.is_crowded()
     }
 
     /// When [`Pipeline::release`] is due.
@@ -147,7 +151,7 @@ impl Pipeline {
         if let Some(stats) = &mut self.stats {
             stats.took(drained);
         }
-        if self.resolver.is_crowded() {
+        if self.is_crowded() {
             self.pause = Some(Instant::now() + PAUSE);
         }
         if self.clock_taken.elapsed() > CLOCK_CHECK {

@@ -444,7 +444,7 @@ fn past_the_bound_the_first_in_line_goes_on() {
     let mut test = Test::new();
     let most = WAITING as u16;
     for mark in 0..most {
-        assert_eq!(test.resolver.is_crowded(), usize::from(mark) > WAITING / 2);
+        assert_eq!(test.resolver.is_crowded(), usize::from(mark) > CROWD);
         test.event(event(u64::from(mark), 0, mark));
     }
     assert_eq!(test.out, []);
