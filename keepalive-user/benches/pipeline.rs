@@ -11,12 +11,14 @@ use std::{
     mem::offset_of,
     net::{Ipv6Addr, TcpListener},
     os::{fd::AsRawFd, linux::fs::MetadataExt},
+    sync::Arc,
+    time::Instant,
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use katrace::{
     decode::{self, Clock, Decoded, Item},
-    enrich::{Enricher, Outcome},
+    enrich::{Desk, Item as Waiting, Resolved, Resolver},
     event::SocketEvent,
     settings::{Filters, Format},
     sinks::{Buffers, Screen, Sink},
@@ -69,11 +71,25 @@ fn socket() -> (TcpListener, u64) {
     (listener, inode)
 }
 
-fn enriched(enricher: &mut Enricher, inode: u64) -> SocketEvent {
-    match enricher.enrich(decoded(inode)) {
-        Outcome::Event(event) => event,
+/// A resolver that knows the socket's owner, and its event.
+fn enriched(inode: u64) -> (Resolver, SocketEvent) {
+    let mut desk = Desk::new(None, Arc::default());
+    desk.pass(&mut || ());
+    let mut resolver = Resolver::new(&Filters::default());
+    let mut event = None;
+    let mut out = |resolved| match resolved {
+        Resolved::Event(resolved) => event = Some(resolved),
         other => panic!("{other:?}"),
+    };
+    let now = Instant::now();
+    resolver.begin(now, &mut out);
+    resolver.take(Waiting::Event(decoded(inode)), now, &mut out);
+    let mut answers = Vec::new();
+    for message in std::mem::take(resolver.messages()) {
+        desk.message(message, &mut answers);
     }
+    resolver.answer(answers, now, &mut out);
+    (resolver, event.unwrap())
 }
 
 fn decoding(criterion: &mut Criterion) {
@@ -89,27 +105,28 @@ fn decoding(criterion: &mut Criterion) {
 
 fn enriching(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
-    let mut enricher = Enricher::new(&Filters::default(), None);
-    enricher.pass(&mut || ());
-    let owner = enriched(&mut enricher, inode).owner;
+    let (mut resolver, event) = enriched(inode);
     assert_eq!(
-        owner.process.as_ref().map(|process| process.pid),
+        event.owner.process.as_ref().map(|process| process.pid),
         Some(std::process::id())
     );
     let mut group = criterion.benchmark_group("enrich");
     group.throughput(Throughput::Elements(1));
     let event = decoded(inode);
     group.bench_function("known owner", |bencher| {
-        bencher.iter(|| enricher.enrich(black_box(event.clone())));
+        bencher.iter(|| {
+            let item = Waiting::Event(black_box(event.clone()));
+            resolver.take(item, Instant::now(), &mut |resolved| {
+                black_box(resolved);
+            });
+        });
     });
     group.finish();
 }
 
 fn formatting(criterion: &mut Criterion) {
     let (_listener, inode) = socket();
-    let mut enricher = Enricher::new(&Filters::default(), None);
-    enricher.pass(&mut || ());
-    let event = enriched(&mut enricher, inode);
+    let (_resolver, event) = enriched(inode);
     let mut group = criterion.benchmark_group("format");
     group.throughput(Throughput::Elements(1));
     for (name, format) in [

@@ -8,7 +8,8 @@ use crate::{
     error::Error,
     messages, output,
     sinks::Buffers,
-    sockets_command, trace,
+    sockets_command,
+    trace::{self, Ended},
 };
 
 /// How the program ends.
@@ -16,8 +17,8 @@ use crate::{
 #[repr(u8)]
 enum Exit {
     Clean = 0,
-    /// `audit` found something.
-    Findings = 1,
+    /// `audit` found something, or the output of a trace was cut short.
+    NotClean = 1,
     /// The command line is wrong.
     Usage = 2,
     /// This host refuses.
@@ -52,11 +53,16 @@ pub fn main() -> ExitCode {
 fn run(request: Request) -> Result<Exit, Error> {
     match request {
         Request::Print(text) => print(text)?,
-        Request::Trace(settings) => trace::run(&settings)?,
+        Request::Trace(settings) => {
+            // Then stderr was told what is missing.
+            if trace::run(&settings)? == Ended::CutShort {
+                return Ok(Exit::NotClean);
+            }
+        }
         Request::Sockets(settings) => sockets_command::run(*settings)?,
         Request::Audit(request) => {
             if audit_command::run(&request)? == Outcome::Findings {
-                return Ok(Exit::Findings);
+                return Ok(Exit::NotClean);
             }
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod audit_command;
+mod cache;
 pub mod cli;
 mod commands;
 pub mod decode;

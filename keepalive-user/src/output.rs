@@ -1,117 +1,181 @@
-//! Writing what the sinks formatted, on a thread of its own: a reader that stops reading must not
-//! stop the ring from being drained into it, nor a signal from being heard.
+//! Writing what the sinks formatted, on threads of their own: a reader that stops reading must not keep the
+//! ring from being drained, nor a signal from being heard.
+
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::{
     io::{self, Write},
-    sync::Arc,
-    thread::JoinHandle,
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Notify, mpsc};
 
-use crate::sinks::Buffers;
+use self::writer::{Shared, Writer};
+use crate::{sinks::Buffers, stop::Stop};
 
-/// Batches that may wait for a slow reader before the ring has to hold them.
-const WAITING: usize = 64;
-/// How long the last batches may take at the end.
-const GRACE: Duration = Duration::from_secs(2);
+/// Bytes that may wait for a slow reader of stdout before the ring has to hold the events.
+const WAITING: usize = 8 << 20;
+/// Bytes that may wait for a slow reader of stderr. What is more is dropped, and counted.
+const MESSAGES: usize = 256 << 10;
+/// At the end, a reader of stdout that takes nothing for so long is given up,
+const PATIENCE: Duration = Duration::from_secs(5);
+/// and a reader of stderr after this.
+const PATIENCE_FOR_MESSAGES: Duration = Duration::from_millis(500);
 
 /// Both of the program's outputs.
 pub struct Output {
-    batches: Option<mpsc::Sender<Bytes>>,
-    writer: JoinHandle<io::Result<()>>,
-    ended: Arc<Notify>,
-    /// What the writer has not taken yet.
+    out: Writer,
+    err: Writer,
+    /// What was not put in line yet.
     pending: BytesMut,
+    /// Bytes of messages that were dropped since the last message that was not.
+    dropped: usize,
+    patience: Duration,
+}
+
+/// How the output ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything was written, or the reader has closed its end.
+    Complete,
+    /// The reader was given up. Stderr says what was not written.
+    CutShort,
 }
 
 impl Output {
-    /// Starts the writer.
+    /// Starts the writers of stdout and stderr.
     ///
     /// # Errors
     ///
     /// No thread can be started.
     pub fn start() -> io::Result<Self> {
-        let (batches, mut waiting) = mpsc::channel::<Bytes>(WAITING);
-        let ended = Arc::new(Notify::new());
-        let tell = ended.clone();
-        let writer = std::thread::Builder::new()
-            .name("katrace-out".into())
-            .spawn(move || {
-                let mut stdout = io::stdout().lock();
-                let mut write = || -> io::Result<()> {
-                    while let Some(batch) = waiting.blocking_recv() {
-                        stdout.write_all(&batch)?;
-                        stdout.flush()?;
-                    }
-                    Ok(())
-                };
-                let result = write();
-                tell.notify_one();
-                result
-            })?;
+        Self::to(io::stdout(), io::stderr(), PATIENCE)
+    }
+
+    fn to(
+        out: impl AsFd + Send + 'static,
+        err: impl AsFd + Send + 'static,
+        patience: Duration,
+    ) -> io::Result<Self> {
         Ok(Self {
-            batches: Some(batches),
-            writer,
-            ended,
+            out: Writer::start("katrace-out", out)?,
+            err: Writer::start("katrace-err", err)?,
             pending: BytesMut::new(),
+            dropped: 0,
+            patience,
         })
     }
 
-    /// Sends what the sinks wrote and empties their buffers; waits when the reader is slow. Given up
-    /// half-way it loses nothing: what was not sent goes out with the next call or the last.
+    /// Puts what the sinks wrote in line and empties their buffers. It waits while too much is in line for
+    /// stdout. If it is cancelled nothing is lost: the rest goes with the next call or the last.
     pub async fn send(&mut self, buffers: &mut Buffers) {
-        to_stderr(buffers);
+        let has_messages = !buffers.err.is_empty();
+        self.say(&buffers.err);
+        buffers.err.clear();
         self.pending.extend_from_slice(&buffers.out);
         buffers.out.clear();
         if self.pending.is_empty() {
             return;
         }
-        if let Some(batches) = &self.batches
-            // A writer that has ended says why in `finish`.
-            && let Ok(place) = batches.reserve().await
-        {
-            place.send(self.pending.split().freeze());
+        let shared = self.out.shared();
+        while shared.waiting() >= WAITING && !shared.has_ended() {
+            shared.moved.notified().await;
         }
+        // A banner stands before the first line of data.
+        let after = has_messages.then_some(&self.err);
+        self.out.push(self.pending.split().freeze(), after);
     }
 
-    /// Resolves when the writer can write no more.
+    /// Puts a message in line for stderr.
+    pub fn say(&mut self, text: &[u8]) {
+        if text.is_empty() {
+            return;
+        }
+        if self.err.shared().waiting() + text.len() > MESSAGES {
+            self.dropped += text.len();
+            return;
+        }
+        if self.dropped > 0 {
+            let note = format!("katrace: {} bytes of messages were dropped\n", self.dropped);
+            self.dropped = 0;
+            self.err.push(note.into(), None);
+        }
+        self.err.push(Bytes::copy_from_slice(text), None);
+    }
+
+    /// Resolves when stdout can be written to no more.
     pub async fn ended(&self) {
-        self.ended.notified().await;
+        self.out.shared().ended.notified().await;
     }
 
-    /// Sends the last batch and waits for the writer, but not for ever. A closed pipe is a quiet
-    /// success.
+    /// Writes the last batch, then the last messages. It waits as long as the reader of stdout takes anything at
+    /// all; a signal ends the wait. A closed pipe is a quiet success.
     ///
     /// # Errors
     ///
     /// Writing failed for another reason than the reader having gone.
-    pub fn finish(mut self, buffers: &mut Buffers) -> io::Result<()> {
-        to_stderr(buffers);
-        let deadline = Instant::now() + GRACE;
+    pub async fn finish(self, buffers: &mut Buffers, stop: &mut Stop) -> io::Result<Ended> {
+        self.finish_unless(buffers, stop.signal()).await
+    }
+
+    async fn finish_unless(
+        mut self,
+        buffers: &mut Buffers,
+        hurry: impl Future<Output = ()>,
+    ) -> io::Result<Ended> {
         self.pending.extend_from_slice(&buffers.out);
-        let mut last = Some(self.pending.split().freeze());
-        while let (Some(batches), Some(batch)) = (&self.batches, last.take()) {
-            match batches.try_send(batch) {
-                Err(mpsc::error::TrySendError::Full(batch)) if Instant::now() < deadline => {
-                    last = Some(batch);
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                _ => {}
-            }
+        buffers.out.clear();
+        self.out.push(self.pending.split().freeze(), None);
+        self.out.close();
+        let mut is_hurried = false;
+        tokio::select! {
+            biased;
+            () = drained(self.out.shared(), self.patience) => {}
+            () = hurry => is_hurried = true,
         }
-        self.batches = None;
-        while !self.writer.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
+        let has_ended = self.out.shared().has_ended();
+        let unwritten = self.out.shared().unwritten();
+        if !has_ended {
+            let note = format!(
+                "katrace: output cut short: {} bytes in {} lines were not written\n",
+                unwritten.bytes, unwritten.lines
+            );
+            buffers.err.extend_from_slice(note.as_bytes());
         }
-        if !self.writer.is_finished() {
-            return Ok(());
+        self.say(&buffers.err);
+        buffers.err.clear();
+        self.err.close();
+        let patience = if is_hurried {
+            PATIENCE_FOR_MESSAGES / 10
+        } else {
+            PATIENCE_FOR_MESSAGES
+        };
+        drained(self.err.shared(), patience).await;
+        match self.out.result() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ if has_ended => Ok(Ended::Complete),
+            _ => Ok(Ended::CutShort),
         }
-        match self.writer.join() {
-            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+    }
+}
+
+/// Waits until a closed stream has taken everything, or has taken nothing for so long.
+async fn drained(stream: &Shared, patience: Duration) {
+    let mut written = stream.written();
+    let mut since = Instant::now();
+    while !stream.has_ended() {
+        let left = patience.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        // Whichever comes first; both are looked at above.
+        let _ = tokio::time::timeout(left, stream.moved.notified()).await;
+        let now = stream.written();
+        if now != written {
+            (written, since) = (now, Instant::now());
         }
     }
 }
@@ -129,14 +193,10 @@ pub fn write(buffers: &mut Buffers) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
         written => written?,
     }
-    to_stderr(buffers);
-    Ok(true)
-}
-
-fn to_stderr(buffers: &mut Buffers) {
     if !buffers.err.is_empty() {
         // If stderr is closed there is nobody to tell.
         let _ = io::stderr().write_all(&buffers.err);
         buffers.err.clear();
     }
+    Ok(true)
 }

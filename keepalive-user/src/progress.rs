@@ -50,6 +50,28 @@ impl Progress {
         }
     }
 
+    /// What is to be shown of a count, for those who do not write to stderr themselves.
+    pub fn text(&mut self, seen: usize) -> Option<String> {
+        self.seen = seen;
+        if !self.shown {
+            return None;
+        }
+        let now = Instant::now();
+        let is_due = match self.shown_at {
+            None => now - self.began > AFTER,
+            Some(last) => now - last > EVERY,
+        };
+        is_due.then(|| {
+            self.shown_at = Some(now);
+            format!("\rkatrace: {seen} sockets …")
+        })
+    }
+
+    /// What removes the line, if there is one.
+    pub fn last_text(mut self) -> Option<&'static str> {
+        self.shown_at.take().map(|_| "\r\x1b[K")
+    }
+
     /// Removes the line, if there is one.
     pub fn end(&mut self) {
         if self.shown_at.take().is_some() {

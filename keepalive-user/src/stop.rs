@@ -20,7 +20,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// From the start, so that a signal during attaching is not lost.
+    /// Listens for SIGINT and SIGTERM. A signal that comes before it is asked for is not lost.
+    ///
+    /// # Errors
+    ///
+    /// The signals cannot be handled.
     pub fn listen() -> Result<Self, Error> {
         let on = |kind| {
             signal(kind).map_err(|source| Error::Internal {
@@ -40,16 +44,25 @@ impl Stop {
         self.deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
     }
 
+    /// Resolves when the run is to end.
     pub async fn asked(&mut self) {
+        let deadline = self.deadline;
+        tokio::select! {
+            () = self.signal() => {}
+            () = at(deadline) => {}
+        }
+    }
+
+    /// Resolves at the next signal. Of a run that is ending already, it is a second one.
+    pub async fn signal(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            () = at(self.deadline) => {}
         }
     }
 }
 
-/// At that moment; never without one.
+/// Resolves at that moment; never without one.
 pub async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(Moment::from_std(moment)).await,

@@ -1,10 +1,8 @@
-//! Which call an error was received in, told by the kernel functions on its stack.
-
-use std::collections::HashMap;
+//! The call that received an error, told by the kernel functions on its stack.
 
 use crate::{
+    cache::Cache,
     event::{Call, Kind},
-    source,
 };
 
 /// Addresses remembered: a kernel has few places from which a socket is unlocked.
@@ -33,38 +31,46 @@ const FUNCTIONS: [(&str, Call); 18] = [
     ("__sys_connect_file", Call::Connect),
 ];
 
-/// What was found out of addresses so far.
-#[derive(Debug, Default)]
-pub struct Calls(HashMap<u64, Option<Call>>);
+/// The calls that addresses stand for, as far as they were looked up. Memory only.
+#[derive(Debug)]
+pub struct Calls(Cache<u64, Option<Call>>);
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(Cache::new(MOST))
+    }
+}
 
 impl Calls {
-    /// Names the call of an error received, if only the stack tells it.
+    /// The addresses whose functions must be known to name the call of an error received.
+    pub fn unknown(&self, kind: &Kind, stack: &[u64]) -> Vec<u64> {
+        if !matches!(kind, Kind::Noticed { call: None, .. }) {
+            return Vec::new();
+        }
+        let addresses = stack.iter().filter(|address| **address != 0);
+        addresses
+            .filter(|address| !self.0.contains(address))
+            .copied()
+            .collect()
+    }
+
+    /// Takes in the functions that addresses are in.
+    pub fn learn(&mut self, named: Vec<(u64, Option<String>)>) {
+        for (address, name) in named {
+            self.0.insert(address, name.as_deref().and_then(call));
+        }
+    }
+
+    /// Names the call of an error received, if only the stack tells it. The innermost function that stands for
+    /// a call decides.
     pub fn name(&mut self, kind: &mut Kind, stack: &[u64]) {
         if let Kind::Noticed { call, .. } = kind
             && call.is_none()
         {
-            *call = self.of(stack);
+            *call = stack
+                .iter()
+                .find_map(|address| self.0.get(address).copied().flatten());
         }
-    }
-
-    fn of(&mut self, stack: &[u64]) -> Option<Call> {
-        let unknown: Vec<u64> = stack
-            .iter()
-            .filter(|address| **address != 0 && !self.0.contains_key(address))
-            .copied()
-            .collect();
-        if !unknown.is_empty() {
-            if self.0.len() >= MOST {
-                self.0.clear();
-            }
-            let names = source::names_of(&unknown);
-            for (address, name) in unknown.into_iter().zip(names) {
-                self.0.insert(address, name.as_deref().and_then(call));
-            }
-        }
-        stack
-            .iter()
-            .find_map(|address| self.0.get(address).copied().flatten())
     }
 }
 
@@ -80,6 +86,7 @@ fn call(function: &str) -> Option<Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Errno, Process};
 
     #[test]
     fn parts_of_a_function_are_the_function() {
@@ -90,13 +97,53 @@ mod tests {
         assert_eq!(call(""), None);
     }
 
+    fn noticed(call: Option<Call>) -> Kind {
+        Kind::Noticed {
+            errno: Errno(110),
+            call,
+            process: Process {
+                pid: 1,
+                comm: "p".into(),
+                details: None,
+            },
+            tid: 1,
+            delay_ms: 0.0,
+        }
+    }
+
+    fn named(calls: &mut Calls, stack: &[u64]) -> Option<Call> {
+        let mut kind = noticed(None);
+        calls.name(&mut kind, stack);
+        match kind {
+            Kind::Noticed { call, .. } => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn the_innermost_known_function_decides() {
-        let known = [(1, None), (2, Some(Call::Splice)), (3, Some(Call::Send))];
-        let mut calls = Calls(known.into());
-        assert_eq!(calls.of(&[1, 2, 3, 0]), Some(Call::Splice));
-        assert_eq!(calls.of(&[1, 3, 2, 0]), Some(Call::Send));
-        assert_eq!(calls.of(&[1, 0, 0]), None);
-        assert_eq!(calls.of(&[0; 4]), None);
+        let mut calls = Calls::default();
+        calls.learn(vec![
+            (1, Some("release_sock".into())),
+            (2, Some("sock_splice_read".into())),
+            (3, Some("tcp_sendmsg".into())),
+            (4, None),
+        ]);
+        assert_eq!(named(&mut calls, &[1, 2, 3, 0]), Some(Call::Splice));
+        assert_eq!(named(&mut calls, &[4, 3, 2, 0]), Some(Call::Send));
+        assert_eq!(named(&mut calls, &[1, 0, 0]), None);
+        assert_eq!(named(&mut calls, &[0; 4]), None);
+    }
+
+    #[test]
+    fn only_what_is_not_known_is_asked_for() {
+        let mut calls = Calls::default();
+        calls.learn(vec![(1, None)]);
+        assert_eq!(calls.unknown(&noticed(None), &[1, 2, 3, 0, 0]), [2, 3]);
+        assert!(calls.unknown(&noticed(Some(Call::Recv)), &[2]).is_empty());
+        let mut told = noticed(Some(Call::Recv));
+        calls.learn(vec![(9, Some("tcp_sendmsg".into()))]);
+        calls.name(&mut told, &[9]);
+        assert_eq!(told, noticed(Some(Call::Recv)));
     }
 }

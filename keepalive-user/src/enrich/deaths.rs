@@ -1,20 +1,19 @@
 //! Deaths that no process has noticed yet.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::calls::Calls;
 use crate::{
+    cache::Cache,
     decode::Received,
     event::{Errno, Kind, Owner, Socket, SocketEvent, State, Time},
 };
 
-/// Deaths followed at once.
+/// Deaths that are followed at once.
 const MOST: usize = 65_536;
-/// Of those that ended unnoticed, how many are kept to be told.
+/// Of those that ended unnoticed, so many are kept to be told.
 const CLOSED: usize = 16;
+/// Where the end of a socket may have been lost, its death is followed no longer than this.
+const DOUBTFUL: Duration = Duration::from_secs(600);
 
 /// A connection that died, and nobody asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +26,29 @@ pub struct Unnoticed {
     pub closed: bool,
 }
 
-/// Follows deaths until they are noticed or their sockets are gone.
-#[derive(Debug, Default)]
+/// Follows deaths until a process notices them or their sockets are gone.
+#[derive(Debug)]
 pub struct Deaths {
-    calls: Calls,
-    open: HashMap<u64, Unnoticed>,
+    /// By inode, the oldest death first.
+    open: Cache<u64, Unnoticed>,
     closed: VecDeque<Unnoticed>,
     closed_count: u64,
-    /// Deaths past [`MOST`].
+    /// Deaths of which it is not known whether they were noticed.
     unfollowed: u64,
+    /// The last time that ends of sockets may have been lost.
+    ends_lost: Option<Time>,
+}
+
+impl Default for Deaths {
+    fn default() -> Self {
+        Self {
+            open: Cache::new(MOST),
+            closed: VecDeque::new(),
+            closed_count: 0,
+            unfollowed: 0,
+            ends_lost: None,
+        }
+    }
 }
 
 impl Deaths {
@@ -44,7 +57,7 @@ impl Deaths {
         let Some(errno) = event.kind.death() else {
             return;
         };
-        // Where no descriptor is left, nobody is left to notice.
+        // A socket without a holder has nobody who could notice.
         let Some(inode) = event
             .socket
             .inode
@@ -52,10 +65,7 @@ impl Deaths {
         else {
             return;
         };
-        if self.open.len() >= MOST {
-            self.unfollowed += 1;
-            return;
-        }
+        self.give_up_doubtful(event.time);
         let death = Unnoticed {
             died: event.time,
             socket: event.socket.clone(),
@@ -63,15 +73,16 @@ impl Deaths {
             errno,
             closed: false,
         };
-        self.open.insert(inode, death);
+        if self.open.insert(inode, death).is_some() {
+            self.unfollowed += 1;
+        }
     }
 
-    /// A process received an error: the event of it, with the socket and its holders as they were
-    /// when it died. Nothing if the death was not wanted, or not followed.
+    /// A process received an error: the event of it, with the socket and its holders as they were when it
+    /// died. `None` if the death was not wanted, or is not followed.
     pub fn received(&mut self, mut received: Received) -> Option<SocketEvent> {
         let death = self.open.remove(&received.inode)?;
-        self.calls.name(&mut received.kind, &received.stack);
-        // Where only the stack tells, the error itself was not seen: it is what the connection died of.
+        // An errno of 0 means that only the stack told of it: the error is the one that the connection died of.
         if let Kind::Noticed { errno, .. } = &mut received.kind
             && errno.0 == 0
         {
@@ -88,6 +99,30 @@ impl Deaths {
         })
     }
 
+    /// The ends of some sockets were lost before this moment. Deaths before it are followed for ten minutes
+    /// more, and then counted as unfollowed.
+    pub fn lost_ends(&mut self, now: Time) {
+        self.ends_lost = Some(now);
+    }
+
+    fn give_up_doubtful(&mut self, now: Time) {
+        let Some(lost) = self.ends_lost else {
+            return;
+        };
+        if now.0 - lost.0 < DOUBTFUL.as_nanos().cast_signed() {
+            return;
+        }
+        self.ends_lost = None;
+        while self
+            .open
+            .oldest()
+            .is_some_and(|(_, death)| death.died <= lost)
+        {
+            self.open.remove_oldest();
+            self.unfollowed += 1;
+        }
+    }
+
     /// A socket is gone.
     pub fn ended(&mut self, inode: u64) {
         if let Some(death) = self.open.remove(&inode) {
@@ -102,15 +137,95 @@ impl Deaths {
         }
     }
 
-    /// How many nobody noticed, and how many of all deaths could not be followed.
+    /// How many deaths nobody noticed, and of how many that is not known.
     pub fn counts(&self) -> (u64, u64) {
         (self.open.len() as u64 + self.closed_count, self.unfollowed)
     }
 
-    /// Those nobody noticed, the longest dead first; of those whose socket is gone, the latest few.
+    /// The deaths that nobody noticed, the earliest first. Of those whose socket is gone, the latest few.
     pub fn unnoticed(&self) -> Vec<&Unnoticed> {
         let mut all: Vec<&Unnoticed> = self.open.values().chain(&self.closed).collect();
         all.sort_by_key(|death| (death.closed, death.died, death.socket.inode));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::event::{Family, Holder, Process, Settings};
+
+    const SECOND: i128 = 1_000_000_000;
+
+    fn death(inode: u64, at: i128) -> SocketEvent {
+        let process = Process {
+            pid: 7,
+            comm: "p".into(),
+            details: None,
+        };
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        SocketEvent {
+            time: Time(at),
+            socket: Socket {
+                family: Family::Ipv4,
+                laddr: nowhere,
+                lport: 1,
+                raddr: nowhere,
+                rport: 2,
+                state: State::Established,
+                netns: 1,
+                inode: Some(inode),
+                settings: Settings {
+                    keepidle_ms: 1,
+                    keepintvl_ms: 1,
+                    keepcnt: 1,
+                    user_timeout_ms: 0,
+                },
+                silence_ms: None,
+            },
+            owner: Arc::new(Owner {
+                process: Some(process.clone()),
+                holders: vec![Holder { process, fd: None }],
+                from: None,
+            }),
+            kind: Kind::Reset {
+                errno: Errno(104),
+                after_probe: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_death_whose_end_may_be_lost_goes_after_some_minutes() {
+        let mut deaths = Deaths::default();
+        deaths.event(&death(1, 0));
+        deaths.lost_ends(Time(SECOND));
+        deaths.event(&death(2, 2 * SECOND));
+        assert_eq!(deaths.counts(), (2, 0));
+        let later = 1 + DOUBTFUL.as_secs() as i128;
+        deaths.event(&death(3, later * SECOND));
+        assert_eq!(deaths.counts(), (2, 1));
+        let inodes: Vec<_> = deaths.unnoticed().iter().map(|d| d.socket.inode).collect();
+        assert_eq!(inodes, [Some(2), Some(3)]);
+        // Without another loss the rest stays, however old.
+        deaths.event(&death(4, 1_000 * later * SECOND));
+        assert_eq!(deaths.counts(), (3, 1));
+    }
+
+    #[test]
+    fn past_the_bound_the_latest_deaths_are_followed_and_none_goes_uncounted() {
+        let mut deaths = Deaths::default();
+        for inode in 0..MOST as u64 + 3 {
+            deaths.event(&death(inode, i128::from(inode)));
+        }
+        assert_eq!(deaths.counts(), (MOST as u64, 3));
+        deaths.ended(0);
+        assert_eq!(deaths.counts(), (MOST as u64, 3));
+        deaths.ended(MOST as u64);
+        assert_eq!(deaths.counts(), (MOST as u64, 3));
+        assert_eq!(deaths.open.len(), MOST - 1);
+        assert!(deaths.unnoticed().iter().any(|death| death.closed));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::CStr,
     fs::File,
-    io::Read,
+    io::{BufRead, BufReader, Read},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
 };
@@ -17,11 +17,13 @@ use rustix::{
 use super::cgroup;
 use crate::event::Details;
 
-/// A process at one moment.
-pub struct Identity {
-    /// Clock ticks after boot: with the pid, an identity.
+/// What /proc/PID/stat says of a process.
+pub struct Stat {
+    /// Clock ticks after boot.
     pub start_ticks: u64,
+    /// The name of its main thread.
     pub comm: String,
+    /// The pid of its parent.
     pub ppid: u32,
 }
 
@@ -32,8 +34,8 @@ pub fn pids() -> Vec<u32> {
     pids
 }
 
-/// Hands over the inode and descriptor of every socket that a process holds. A process that exits
-/// meanwhile, or hides its descriptors, has none.
+/// Hands over the inode and the descriptor of every socket that a process holds. There are none for a
+/// process that exits meanwhile or hides its descriptors.
 pub fn sockets(pid: u32, mut each: impl FnMut(u64, u32)) {
     each_number(&format!("/proc/{pid}/fd"), |directory, name, fd| {
         if let Some(inode) = link(directory, name, socket_inode) {
@@ -42,7 +44,7 @@ pub fn sockets(pid: u32, mut each: impl FnMut(u64, u32)) {
     });
 }
 
-/// The process holds this socket by this descriptor at this moment.
+/// Whether the process holds this socket by this descriptor at this moment.
 pub fn holds(pid: u32, fd: u32, inode: u64) -> bool {
     // Cannot fail: digits have no NUL.
     let Ok(path) = std::ffi::CString::new(format!("/proc/{pid}/fd/{fd}")) else {
@@ -51,39 +53,43 @@ pub fn holds(pid: u32, fd: u32, inode: u64) -> bool {
     link(CWD, &path, socket_inode) == Some(inode)
 }
 
-/// The process holds this socket as a fixed file of an io_uring, where the kernel tells those
-/// (fdinfo names them by their path since 6.7).
-pub fn holds_fixed(pid: u32, inode: u64) -> bool {
+/// The sockets that a process holds as fixed files of its io_urings, where the kernel tells those: fdinfo
+/// names them by their path since 6.7. Sorted.
+pub fn fixed_sockets(pid: u32) -> Vec<u64> {
     let mut rings = Vec::new();
     each_number(&format!("/proc/{pid}/fd"), |directory, name, fd| {
-        if link(directory, name, |target| {
-            (target == b"anon_inode:[io_uring]").then_some(())
-        })
-        .is_some()
-        {
+        let is_ring = |target: &[u8]| (target == b"anon_inode:[io_uring]").then_some(());
+        if link(directory, name, is_ring).is_some() {
             rings.push(fd);
         }
     });
-    let wanted = format!("socket:[{inode}]");
-    rings.iter().any(|fd| {
-        std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))
-            .is_ok_and(|text| text.lines().any(|line| line.ends_with(&wanted)))
-    })
+    let mut sockets = Vec::new();
+    for fd in rings {
+        if let Ok(file) = File::open(format!("/proc/{pid}/fdinfo/{fd}")) {
+            let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+            sockets.extend(lines.filter_map(|line| {
+                // The path is the last word of a line.
+                socket_inode(line.rsplit(|byte| *byte == b' ').next()?)
+            }));
+        }
+    }
+    sockets.sort_unstable();
+    sockets
 }
 
-/// The identity and name of a running process.
-pub fn identify(pid: u32) -> Option<Identity> {
+/// The start and the name of a process; `None` if it has ended.
+pub fn stat(pid: u32) -> Option<Stat> {
     let stat = Process::new(i32::try_from(pid).ok()?)
         .and_then(|process| process.stat())
         .ok()?;
-    Some(Identity {
+    Some(Stat {
         start_ticks: stat.starttime,
         comm: stat.comm,
         ppid: u32::try_from(stat.ppid).unwrap_or(0),
     })
 }
 
-/// What else there is to say of it. What cannot be read is left out.
+/// The rest that is told of a process. What cannot be read is left out; `None` if it has ended.
 pub fn details(pid: u32, ppid: u32) -> Option<Details> {
     let process = Process::new(i32::try_from(pid).ok()?).ok()?;
     Some(Details {
@@ -135,7 +141,7 @@ fn each_number(path: &str, mut each: impl FnMut(&OwnedFd, &CStr, u32)) {
     }
 }
 
-/// What `read` makes of a link's target; nothing if that is longer than any that matters.
+/// What `read` makes of a link's target. `None` also for a target longer than 63 bytes: no socket's is.
 fn link<T>(directory: impl AsFd, name: &CStr, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let mut text = [MaybeUninit::<u8>::uninit(); 64];
     let (target, _) = readlinkat_raw(directory, name, &mut text).ok()?;
@@ -168,9 +174,9 @@ mod tests {
     #[test]
     fn this_process_is_among_them() {
         assert!(pids().contains(&std::process::id()));
-        let known = identify(std::process::id()).unwrap();
+        let known = stat(std::process::id()).unwrap();
         assert!(known.start_ticks > 0);
-        assert!(identify(u32::MAX).is_none());
+        assert!(stat(u32::MAX).is_none());
         let details = details(std::process::id(), known.ppid).unwrap();
         assert_eq!(details.ppid, std::os::unix::process::parent_id());
         let exe = std::env::current_exe().unwrap();

@@ -1,55 +1,45 @@
-//! The processes that were named as holders: who each is, whose child, and when that last changed.
+//! The processes that were named as holders: who each is, and whose child.
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{choose::Identity, proc};
-use crate::event::Process;
+use super::{identity::Known, proc};
+use crate::{cache::Cache, event::Process};
 
-/// Processes remembered; past it everything is read anew.
+/// Processes that are remembered.
 const MOST: usize = 16_384;
+/// So many descendants of one process are looked at.
+const DESCENDANTS: usize = 1_024;
 
-/// A process as /proc shows it.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// Clock ticks after boot: with the pid, an identity.
-    pub start_ticks: u64,
-    pub process: Process,
+/// What was read of processes, as long as nothing is told that speaks against it.
+#[derive(Debug)]
+pub struct Processes {
+    known: Cache<u32, Known>,
+    /// The parents of children that began since the last pass, by child.
+    parents: Cache<u32, u32>,
+    /// The same by parent.
+    children: HashMap<u32, Vec<u32>>,
 }
 
-impl Known {
-    pub fn identity(&self) -> Identity {
-        Identity {
-            pid: self.process.pid,
-            start_ticks: self.start_ticks,
+impl Default for Processes {
+    fn default() -> Self {
+        Self {
+            known: Cache::new(MOST),
+            parents: Cache::new(MOST),
+            children: HashMap::new(),
         }
     }
 }
 
-/// A moment among changes: later ones compare greater.
-pub type Stamp = u64;
-
-#[derive(Debug, Default)]
-pub struct Processes {
-    known: HashMap<u32, Known>,
-    /// Processes that changed since they were last named, and when.
-    changed: HashMap<u32, Stamp>,
-    /// Children begun since the last pass, by parent, and the other way round.
-    children: HashMap<u32, Vec<u32>>,
-    parents: HashMap<u32, u32>,
-    now: Stamp,
-}
-
 impl Processes {
-    /// Who has this pid; read when first asked for. `watch` is called before the reading, so that
-    /// no change goes unheard.
+    /// The process with this pid; `None` if there is none. It is read when it is first asked for. `watch` is
+    /// called before that, so that every later change is told; it returns false if changes will not be told.
     pub fn get(&mut self, pid: u32, watch: impl FnOnce(u32) -> bool) -> Option<Known> {
         if let Some(known) = self.known.get(&pid) {
             return Some(known.clone());
         }
         let watched = watch(pid);
         let known = read(pid)?;
-        // A process between two programs has no command line yet, and one that cannot be watched
-        // may change unheard: both are read again next time.
+        // A process in the middle of an exec has no command line yet: it is read again next time.
         let settled = known
             .process
             .details
@@ -61,85 +51,74 @@ impl Processes {
         Some(known)
     }
 
-    /// What has changed up to now compares as no later than this.
-    pub fn stamp(&self) -> Stamp {
-        self.now
-    }
-
-    /// Nothing is known to have changed about this process since.
-    pub fn is_unchanged(&self, pid: u32, since: Stamp) -> bool {
-        self.now == since || self.changed.get(&pid).is_none_or(|at| *at <= since)
-    }
-
-    /// Too much was heard of to be remembered.
-    pub fn is_full(&self) -> bool {
-        self.known
-            .len()
-            .max(self.changed.len())
-            .max(self.parents.len())
-            > MOST
-    }
-
     /// `child` began with the descriptors of `parent`.
     pub fn forked(&mut self, parent: u32, child: u32) {
-        self.change(parent);
-        self.change(child);
         self.known.remove(&child);
-        self.parents.insert(child, parent);
+        self.remove_child(child);
+        if let Some((forgotten, its_parent)) = self.parents.insert(child, parent) {
+            self.unlink(its_parent, forgotten);
+        }
         self.children.entry(parent).or_default().push(child);
     }
 
-    /// It goes by another name, and mostly is another program.
+    /// The process has another name; mostly it runs another program.
     pub fn renamed(&mut self, pid: u32) {
-        self.change(pid);
         self.known.remove(&pid);
     }
 
-    /// It is no more.
+    /// The process has ended.
     pub fn exited(&mut self, pid: u32) {
-        self.change(pid);
         self.known.remove(&pid);
-        if let Some(parent) = self.parents.remove(&pid)
-            && let Some(children) = self.children.get_mut(&parent)
-        {
-            children.retain(|child| *child != pid);
-        }
+        self.remove_child(pid);
     }
 
-    /// Children begun since the last pass, and theirs.
+    /// The children of a process that began since the last pass, their children, and so on.
     pub fn descendants(&self, pid: u32) -> Vec<u32> {
         let mut found: Vec<u32> = self.children.get(&pid).cloned().unwrap_or_default();
         let mut at = 0;
         while let Some(child) = found.get(at) {
             let theirs = self.children.get(child).into_iter().flatten();
-            // A pid that was reused could lead back to where it came from.
+            // Pids are reused, so a process may seem to descend from its own child.
             let new: Vec<u32> = theirs.filter(|pid| !found.contains(pid)).copied().collect();
             found.extend(new);
             at += 1;
+            if found.len() > DESCENDANTS {
+                break;
+            }
         }
         found
     }
 
-    /// A pass begins, which sees every child there is.
+    /// A pass begins. It reads the descriptors of every child that there is.
     pub fn forget_children(&mut self) {
         self.children.clear();
         self.parents.clear();
     }
 
-    fn change(&mut self, pid: u32) {
-        self.now += 1;
-        self.changed.insert(pid, self.now);
+    fn remove_child(&mut self, child: u32) {
+        if let Some(parent) = self.parents.remove(&child) {
+            self.unlink(parent, child);
+        }
+    }
+
+    fn unlink(&mut self, parent: u32, child: u32) {
+        if let Some(children) = self.children.get_mut(&parent) {
+            children.retain(|other| *other != child);
+            if children.is_empty() {
+                self.children.remove(&parent);
+            }
+        }
     }
 }
 
 fn read(pid: u32) -> Option<Known> {
-    let identity = proc::identify(pid)?;
+    let stat = proc::stat(pid)?;
     Some(Known {
-        start_ticks: identity.start_ticks,
+        start_ticks: stat.start_ticks,
         process: Process {
             pid,
-            comm: identity.comm.into(),
-            details: proc::details(pid, identity.ppid).map(Arc::new),
+            comm: stat.comm.into(),
+            details: proc::details(pid, stat.ppid).map(Arc::new),
         },
     })
 }
@@ -147,19 +126,6 @@ fn read(pid: u32) -> Option<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_change_is_a_change_to_what_was_known_before_it() {
-        let mut processes = Processes::default();
-        let before = processes.stamp();
-        processes.renamed(7);
-        let after = processes.stamp();
-        processes.exited(8);
-        assert!(!processes.is_unchanged(7, before));
-        assert!(processes.is_unchanged(7, after));
-        assert!(processes.is_unchanged(9, before));
-        assert!(!processes.is_unchanged(8, after));
-    }
 
     #[test]
     fn descendants_are_found_through_generations_and_circles() {
@@ -175,6 +141,19 @@ mod tests {
         assert!(!processes.descendants(1).contains(&4));
         processes.forget_children();
         assert!(processes.descendants(1).is_empty());
+    }
+
+    #[test]
+    fn of_too_many_children_the_youngest_are_kept() {
+        let mut processes = Processes::default();
+        let most = MOST as u32;
+        for child in 0..most + 2 {
+            processes.forked(u32::MAX - child, child);
+        }
+        assert!(processes.descendants(u32::MAX).is_empty());
+        assert!(processes.descendants(u32::MAX - 1).is_empty());
+        assert_eq!(processes.descendants(u32::MAX - 2), [2]);
+        assert_eq!(processes.children.len(), MOST);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Which descriptors refer to which sockets, as of one pass.
+//! Which descriptors refer to which sockets, as one pass over all descriptors found them.
 
 use super::proc;
 
-/// Sorted by inode: sixteen bytes a descriptor, and no allocation of its own for any.
+/// One entry a descriptor, sorted by inode. An entry takes sixteen bytes.
 #[derive(Debug, Default)]
 pub struct Table {
     entries: Vec<Entry>,
@@ -16,7 +16,7 @@ struct Entry {
 }
 
 impl Table {
-    /// What a pass would have found, as inode, process and descriptor.
+    /// A table of what was found: inode, process and descriptor.
     pub fn of(found: impl IntoIterator<Item = (u64, u32, u32)>) -> Self {
         let mut table = Self {
             entries: found
@@ -35,8 +35,8 @@ impl Table {
         })
     }
 
-    /// Reads the descriptors of these processes. `around` is to call its second argument, which reads
-    /// one and says how many sockets it has.
+    /// Reads the descriptors of these processes. `around` calls its second argument, which reads one process
+    /// and returns how many sockets it has.
     pub fn of_processes(
         pids: impl IntoIterator<Item = u32>,
         mut around: impl FnMut(u32, &mut dyn FnMut(u32) -> usize),
@@ -49,19 +49,7 @@ impl Table {
         table
     }
 
-    /// Reads one process again.
-    pub fn read_process(&mut self, pid: u32) {
-        self.entries.retain(|entry| entry.pid != pid);
-        self.add(pid);
-        self.sort();
-    }
-
-    /// How many descriptors it knows.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Every process in it, some more than once.
+    /// Every process in the table, some more than once.
     pub fn processes(&self) -> impl Iterator<Item = u32> {
         let mut last = 0;
         self.entries.iter().filter_map(move |entry| {
@@ -81,7 +69,7 @@ impl Table {
             .map(|entry| (entry.pid, entry.fd))
     }
 
-    /// How many sockets the process has.
+    /// Reads one process; returns how many sockets it has.
     fn add(&mut self, pid: u32) -> usize {
         let before = self.entries.len();
         proc::sockets(pid, |inode, fd| {
@@ -108,20 +96,14 @@ mod tests {
         let path = format!("/proc/self/fd/{}", listener.as_raw_fd());
         let inode = std::fs::metadata(path).unwrap().st_ino();
 
-        let mut table = Table::of_all_processes();
+        let table = Table::of_all_processes();
         let here = |table: &Table| table.holders(inode).collect::<Vec<_>>();
         let (pid, fd) = (std::process::id(), listener.as_raw_fd() as u32);
         assert_eq!(here(&table), [(pid, fd)]);
         assert!(proc::holds(pid, fd, inode));
-        assert!(!proc::holds_fixed(pid, inode));
-
-        // Read again, it is there once.
-        table.read_process(pid);
-        assert_eq!(here(&table), [(pid, fd)]);
+        assert!(!proc::fixed_sockets(pid).contains(&inode));
 
         drop(listener);
-        table.read_process(pid);
-        assert!(here(&table).is_empty());
         assert!(!proc::holds(pid, fd, inode));
     }
 }

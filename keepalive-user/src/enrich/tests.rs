@@ -1,10 +1,19 @@
+//! Both halves of the room together, on this process's own sockets. What the worker's thread does is done here
+//! between two events.
+
 use std::{
     net::{IpAddr, Ipv4Addr, TcpListener},
     os::{fd::AsRawFd, linux::fs::MetadataExt},
+    sync::Arc,
+    time::Instant,
 };
 
 use super::*;
-use crate::event::{Family, Kind, Settings, Socket, State, Time};
+use crate::{
+    decode::{Act, Decoded, Evidence, Notice},
+    event::{Family, Kind, Owner, OwnerFrom, Settings, Socket, SocketEvent, State, Time},
+    settings::Filters,
+};
 
 /// No process has it: above the kernel's highest pid_max.
 const NOBODY: u32 = 5_000_000;
@@ -40,7 +49,7 @@ fn this_process() -> u32 {
 fn evidence(pid: u32, later_ticks: u64, act: Act) -> Evidence {
     let mut comm = [0; 16];
     comm[..6].copy_from_slice(b"kernel");
-    let start = proc::identify(pid).map_or(1, |identity| identity.start_ticks) + later_ticks;
+    let start = proc::stat(pid).map_or(1, |stat| stat.start_ticks) + later_ticks;
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
     Evidence {
         pid,
@@ -56,8 +65,8 @@ fn event(inode: Option<u64>, refs: u32, evidence: Option<Evidence>) -> Decoded {
     let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Decoded {
         time: Time(0),
-        // After any pass so far.
-        monotonic_ns: u64::MAX,
+        // After any pass so far, and before any other.
+        monotonic_ns: clocks::now_ns(rustix::time::ClockId::Monotonic),
         socket: Socket {
             family: Family::Ipv4,
             laddr: nowhere,
@@ -93,18 +102,65 @@ fn orphan(inode: Option<u64>, evidence: Option<Evidence>) -> Decoded {
     }
 }
 
-/// After a pass, so that none is due.
+/// Both halves, after the first pass.
+struct Enricher {
+    resolver: Resolver,
+    desk: Desk,
+    passes: usize,
+    out: Vec<SocketEvent>,
+}
+
 fn enricher(filters: &Filters) -> Enricher {
-    let mut enricher = Enricher::new(filters, None);
-    enricher.pass(&mut || ());
-    enricher
+    let mut desk = Desk::new(None, Arc::default());
+    desk.pass(&mut || ());
+    let mut resolver = Resolver::new(filters);
+    resolver.begin(Instant::now(), &mut |resolved| panic!("{resolved:?}"));
+    Enricher {
+        resolver,
+        desk,
+        passes: 0,
+        out: Vec::new(),
+    }
+}
+
+impl Enricher {
+    /// Takes in an event and does what the worker has to do for it, passes too.
+    fn enrich(&mut self, event: Decoded) -> Option<SocketEvent> {
+        // The time that looking takes is not what these tests are about.
+        let now = Instant::now();
+        let Self {
+            resolver,
+            desk,
+            passes,
+            out,
+        } = self;
+        let mut take = |resolved| match resolved {
+            Resolved::Event(event) => out.push(event),
+            other => panic!("{other:?}"),
+        };
+        resolver.take(Item::Event(event), now, &mut take);
+        loop {
+            let mut answers = Vec::new();
+            for message in std::mem::take(resolver.messages()) {
+                desk.message(message, &mut answers);
+            }
+            if answers.is_empty() {
+                let Some(next) = desk.next_pass() else {
+                    break;
+                };
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                *passes += 1;
+                desk.after_pass(&mut answers);
+            }
+            resolver.answer(answers, now, &mut take);
+        }
+        assert!(!self.resolver.is_waiting());
+        self.out.pop()
+    }
 }
 
 fn owner(enricher: &mut Enricher, event: Decoded) -> Arc<Owner> {
-    match enricher.enrich_now(event) {
-        Outcome::Event(event) => event.owner,
-        other => panic!("{other:?}"),
-    }
+    enricher.enrich(event).unwrap().owner
 }
 
 fn named(owner: &Owner) -> (Option<u32>, Option<OwnerFrom>) {
@@ -189,10 +245,10 @@ fn a_change_of_a_holder_and_age_ask_for_a_second_look() {
     let held = Held::new();
     let mut enricher = enricher(&Filters::default());
     let first = owner(&mut enricher, event(Some(held.inode), 1, None));
-    enricher.notice(&Notice::Renamed { pid: NOBODY });
+    enricher.resolver.change(Notice::Renamed { pid: NOBODY });
     let other = owner(&mut enricher, event(Some(held.inode), 1, None));
     assert!(Arc::ptr_eq(&first, &other));
-    enricher.notice(&Notice::Renamed {
+    enricher.resolver.change(Notice::Renamed {
         pid: this_process(),
     });
     let second = owner(&mut enricher, event(Some(held.inode), 1, None));
@@ -245,17 +301,27 @@ fn nothing_known_is_nobody() {
 fn an_unknown_socket_waits_for_a_pass_that_begins_after_it_and_for_no_other() {
     let mut enricher = enricher(&Filters::default());
     let unknown = event(Some(NO_SOCKET), 1, None);
-    let until = match enricher.enrich(unknown.clone()) {
-        Outcome::Wait(_, until) => until,
-        other => panic!("{other:?}"),
-    };
-    std::thread::sleep(until.saturating_duration_since(Instant::now()));
     for _ in 0..2 {
-        match enricher.enrich(unknown.clone()) {
-            Outcome::Event(event) => assert_eq!(*event.owner, Owner::default()),
-            other => panic!("{other:?}"),
-        }
+        assert_eq!(*owner(&mut enricher, unknown.clone()), Owner::default());
+        assert_eq!(enricher.passes, 1);
     }
+}
+
+#[test]
+fn one_pass_serves_every_socket_that_waits() {
+    let mut desk = Desk::new(None, Arc::default());
+    desk.pass(&mut || ());
+    let mut answers = Vec::new();
+    for inode in [NO_SOCKET, NO_SOCKET - 1] {
+        let request = messages::Request::of(inode, &event(Some(inode), 1, None), 0, None);
+        desk.message(Message::Owner(Box::new(request)), &mut answers);
+    }
+    assert!(answers.is_empty());
+    let next = desk.next_pass().unwrap();
+    std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    desk.after_pass(&mut answers);
+    assert_eq!(answers.len(), 2);
+    assert!(desk.next_pass().is_none());
 }
 
 #[test]
@@ -266,8 +332,8 @@ fn filters_look_at_every_holder() {
             pids,
             ..Filters::default()
         };
-        let outcome = enricher(&filters).enrich_now(event(Some(held.inode), 1, None));
-        matches!(outcome, Outcome::Event(_))
+        let outcome = enricher(&filters).enrich(event(Some(held.inode), 1, None));
+        outcome.is_some()
     };
     assert!(wanted(vec![this_process(), 1]));
     assert!(!wanted(vec![NOBODY]));

@@ -12,7 +12,7 @@ use super::{
     rows::{Recent, Rows},
 };
 use crate::{
-    enrich::Directory,
+    enrich::FdIndex,
     event::Owner,
     settings::{Filters, ReaderChoice, SnapshotSettings},
     source::{HostError, SocketIterator, preflight},
@@ -107,19 +107,19 @@ impl Reader {
 
 /// Who holds which socket: by the kernel's iterator over descriptors where there is one, which takes a fraction of the
 /// time that /proc takes.
-fn walk(iterator: &mut SocketIterator) -> Directory {
+fn walk(iterator: &mut SocketIterator) -> FdIndex {
     let mut found = Vec::new();
     if iterator.descriptors(|row| found.push((row.inode, row.tgid, row.fd))) {
-        Directory::of(found)
+        FdIndex::of(found)
     } else {
-        Directory::read()
+        FdIndex::read()
     }
 }
 
 /// One reading, with what it needs for every socket.
 struct Listing<'a, V> {
     /// Read once, and only after the iterator was asked for its rows: the kernel makes them meanwhile.
-    directory: Option<Directory>,
+    directory: Option<FdIndex>,
     filters: &'a Filters,
     /// The cgroups that `--cgroup` means. sock_diag cannot filter by them, the iterator does.
     cgroups: Option<&'a HashSet<u64>>,
@@ -205,7 +205,7 @@ impl<V: Visitor> Listing<'_, V> {
                 return Ok(true);
             }
         }
-        let owner = owner(self.directory.get_or_insert_with(Directory::read), &socket);
+        let owner = owner(self.directory.get_or_insert_with(FdIndex::read), &socket);
         if !filters.want_owner(&owner) {
             return Ok(true);
         }
@@ -214,7 +214,7 @@ impl<V: Visitor> Listing<'_, V> {
     }
 }
 
-fn owner(directory: &Directory, socket: &RawSocket) -> Arc<Owner> {
+fn owner(directory: &FdIndex, socket: &RawSocket) -> Arc<Owner> {
     match socket.inode {
         Some(inode) => directory.owner(inode),
         None => Arc::default(),

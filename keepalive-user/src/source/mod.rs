@@ -64,7 +64,7 @@ impl Source {
         let mut backend = backend::open(settings)?;
         let ebpf = &mut backend.ebpf;
         Ok(Self {
-            ring: Ring::take(ebpf, settings.ring_bytes, settings.stats)?,
+            ring: Ring::take(ebpf, settings.ring_bytes)?,
             losses: Losses::take(ebpf)?,
             process_tables: Some(ProcessTables::take(ebpf, backend.loaded)?),
             ebpf: Some(backend.ebpf),
@@ -100,9 +100,24 @@ impl Source {
         self.ring.drain(each).await
     }
 
-    /// Detaches every hook, then hands over what the ring still holds.
-    pub fn finish(&mut self, each: impl FnMut(&[u8])) {
+    /// Whether the ring is known to have room for as much again as it holds.
+    pub fn has_room(&self) -> bool {
+        self.ring.has_room()
+    }
+
+    /// Detaches every hook. Nothing is written to the ring any more.
+    pub fn detach(&mut self) {
         drop(self.ebpf.take());
+    }
+
+    /// Hands over what the ring holds, up to a full batch. Does not wait.
+    pub fn drain_now(&mut self, each: impl FnMut(&[u8])) -> Drained {
+        self.ring.drain_now(each)
+    }
+
+    /// Detaches every hook, then hands over all that the ring still holds.
+    pub fn finish(&mut self, each: impl FnMut(&[u8])) {
+        self.detach();
         self.ring.drain_rest(each);
     }
 
@@ -128,7 +143,7 @@ impl Source {
     }
 
     /// The most bytes of the ring that were in use when it was read, and its size in bytes. `None`
-    /// without `--stats`.
+    /// where the kernel does not let it be seen.
     pub fn ring_most(&self) -> Option<(usize, u32)> {
         self.ring.most_filled()
     }

@@ -1,10 +1,7 @@
 //! A socket's options, asked of the socket itself: on a copy of a holder's descriptor
 //! (pidfd_getfd(2), since 5.6), which is closed at once.
 
-use std::{
-    collections::HashMap,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
     fs::fstat,
@@ -13,6 +10,7 @@ use rustix::{
 };
 
 use crate::{
+    cache::Cache,
     event::Holder,
     snapshot::{Namespace, raw_socket::OwnSettings},
 };
@@ -21,9 +19,17 @@ use crate::{
 const KEPT: usize = 256;
 
 /// Descriptors of processes.
-#[derive(Default)]
 pub struct Holders {
-    pids: HashMap<u32, Option<OwnedFd>>,
+    /// By pid; `None` where the process may not be asked.
+    pids: Cache<u32, Option<OwnedFd>>,
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        Self {
+            pids: Cache::new(KEPT),
+        }
+    }
 }
 
 impl Holders {
@@ -46,17 +52,16 @@ impl Holders {
     }
 
     fn process(&mut self, pid: u32) -> Option<&OwnedFd> {
-        if self.pids.len() >= KEPT && !self.pids.contains_key(&pid) {
-            self.pids.clear();
+        if !self.pids.contains(&pid) {
+            self.pids.insert(pid, open(pid));
         }
-        self.pids
-            .entry(pid)
-            .or_insert_with(|| {
-                let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-                pidfd_open(pid, PidfdFlags::empty()).ok()
-            })
-            .as_ref()
+        self.pids.get(&pid)?.as_ref()
     }
+}
+
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// `getsockopt` answers with what acts, so a value that equals the namespace's is taken for it.

@@ -1,4 +1,4 @@
-//! How full the ring gets, for `--stats`.
+//! How full the ring is.
 //!
 //! The kernel lets two positions be mapped (Documentation/bpf/ringbuf.rst): the first page of the map
 //! holds the reader's, the second the writer's. Both only grow. The bytes between them are in use.
@@ -41,9 +41,14 @@ impl Fill {
 
     /// Compares the positions now.
     pub fn look(&mut self) {
+        self.most = self.most.max(self.used());
+    }
+
+    /// Bytes in use now, headers of records included.
+    pub fn used(&self) -> usize {
         // The reader's position first: it never passes the writer's, so the difference is not negative.
         let (reader, writer) = (position(&self.reader), position(&self.writer));
-        self.most = self.most.max(writer.wrapping_sub(reader));
+        writer.wrapping_sub(reader)
     }
 
     /// The most bytes that were in use at any look, headers of records included.

@@ -18,7 +18,7 @@ const BATCH: usize = 4096;
 pub struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
     bytes: u32,
-    /// `None` without `--stats`, or where the kernel does not let it be seen.
+    /// `None` where the kernel does not let it be seen.
     fill: Option<Fill>,
 }
 
@@ -32,16 +32,15 @@ pub struct Drained {
 }
 
 impl Ring {
-    /// Takes the ring out of the object and waits for it from now on. `bytes` is its size;
-    /// `with_fill` observes how full it gets.
+    /// Takes the ring out of the object and waits for it from now on. `bytes` is its size.
     ///
     /// # Errors
     ///
     /// The ring cannot be mapped, or not be waited for.
-    pub fn take(ebpf: &mut Ebpf, bytes: u32, with_fill: bool) -> Result<Self, HostError> {
+    pub fn take(ebpf: &mut Ebpf, bytes: u32) -> Result<Self, HostError> {
         let ring = object::take::<RingBuf<MapData>>(ebpf, "EVENTS")?;
         Ok(Self {
-            fill: with_fill.then(|| Fill::of(&ring).ok()).flatten(),
+            fill: Fill::of(&ring).ok(),
             ring: wait_for(ring, "registering the ring for waiting")?,
             bytes,
         })
@@ -74,6 +73,21 @@ impl Ring {
         Ok(Drained { records, emptied })
     }
 
+    /// Hands over what the ring holds, up to a full batch. Does not wait.
+    pub fn drain_now(&mut self, each: impl FnMut(&[u8])) -> Drained {
+        let records = hand_over(self.ring.get_mut(), BATCH, each);
+        Drained {
+            records,
+            emptied: records < BATCH,
+        }
+    }
+
+    /// Whether the ring is known to have room for as much again as it holds.
+    pub fn has_room(&self) -> bool {
+        let used = self.fill.as_ref().map(Fill::used);
+        used.is_some_and(|used| used < self.bytes as usize / 2)
+    }
+
     /// Hands over all that is left, once nothing is attached any more. While programs write, it might
     /// not end.
     pub fn drain_rest(&mut self, each: impl FnMut(&[u8])) {
@@ -81,7 +95,7 @@ impl Ring {
     }
 
     /// The most bytes of the ring that were in use when it was read, and its size in bytes. `None`
-    /// without `--stats`.
+    /// where the kernel does not let it be seen.
     pub fn most_filled(&self) -> Option<(usize, u32)> {
         Some((self.fill.as_ref()?.most(), self.bytes))
     }

@@ -1,20 +1,20 @@
-//! Who holds which socket, by one reading of all descriptors.
+//! The holders of every socket, by one reading of all descriptors. For listings, which need it once.
 
 use std::{cell::RefCell, sync::Arc};
 
 use super::{processes::Processes, table::Table};
 use crate::event::{Holder, Owner, OwnerFrom};
 
-/// The holders of every socket, as of one pass.
+/// The holders of every socket at one moment.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub struct FdIndex {
     table: Table,
     /// Read as they are asked for.
     processes: RefCell<Processes>,
 }
 
-impl Directory {
-    /// What a pass has found, as inode, process and descriptor.
+impl FdIndex {
+    /// An index of what was found: inode, process and descriptor.
     pub fn of(found: impl IntoIterator<Item = (u64, u32, u32)>) -> Self {
         Self {
             table: Table::of(found),
@@ -30,13 +30,13 @@ impl Directory {
         }
     }
 
-    /// The holders of a socket; nobody when no descriptor showed it.
+    /// The holders of a socket; none if no descriptor refers to it.
     pub fn owner(&self, inode: u64) -> Arc<Owner> {
         let mut processes = self.processes.borrow_mut();
         let mut oldest = None;
         let mut holders = Vec::new();
         for (pid, fd) in self.table.holders(inode) {
-            // For as long as one listing takes, nothing need be told of changes.
+            // A listing is over before changes matter, so no process need be watched.
             let Some(known) = processes.get(pid, |_| true) else {
                 continue;
             };

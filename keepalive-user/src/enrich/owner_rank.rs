@@ -1,44 +1,43 @@
-//! Of those who hold a socket, the one to name, and what proves it. Pure.
+//! Of the processes that hold a socket, the one to name, and what proves it. Pure.
 
 use keepalive_ebpf::wire::Lineage;
 
-use super::{proc, processes::Known};
+use super::{
+    identity::{Identity, Known},
+    proc,
+};
 use crate::{
     decode::{Act, Evidence},
     event::OwnerFrom,
 };
 
-/// Generations that are looked back: deeper families are named by scan.
+/// So many generations are followed back. A process further down is named by scan.
 const GENERATIONS: usize = 8;
 
-/// A process by its identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub pid: u32,
-    pub start_ticks: u64,
-}
-
-/// Who held the socket when it was last looked at.
+/// The processes that held the socket when it was last looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Before {
-    /// With what proved it then.
+    /// With the proof that was found then.
     pub holders: Vec<(Identity, Option<OwnerFrom>)>,
-    /// When that was, `CLOCK_BOOTTIME` nanoseconds.
+    /// The time of that look, `CLOCK_BOOTTIME` nanoseconds.
     pub at_ns: u64,
 }
 
-/// What is known beside the holders themselves.
+/// What is known of the socket beside its holders.
 pub struct Hints<'a> {
+    /// Who connected, accepted, received or closed it.
     pub evidence: Option<&'a Evidence>,
-    /// Thread group id that used the socket last.
+    /// Thread group id of the process that used the socket last.
     pub user: Option<u32>,
+    /// Who held it at the last look.
     pub before: &'a Before,
     /// Where a process comes from, if that was seen.
     pub lineage: &'a dyn Fn(u32) -> Option<Lineage>,
 }
 
-/// The holder most likely to be using the socket, as an index: who used it last, then who made it or
-/// was given it, then who comes from one of those, then the oldest. And what proves each of them.
+/// Picks the holder that most likely uses the socket, as an index. The first that there is of: the process
+/// that used it last, the one that made it or was given it, one that descends from such a process, the
+/// oldest. Returns also the proof for each holder.
 pub fn choose(holders: &[&Known], hints: &Hints<'_>) -> Option<(usize, Vec<Option<OwnerFrom>>)> {
     let proven: Vec<Option<OwnerFrom>> = holders.iter().map(|known| hints.proof(known)).collect();
     let used = hints
@@ -69,15 +68,6 @@ impl Known {
     }
 }
 
-impl Identity {
-    fn of(evidence: &Evidence) -> Self {
-        Self {
-            pid: evidence.pid,
-            start_ticks: proc::ticks(evidence.start_ns),
-        }
-    }
-}
-
 impl Hints<'_> {
     /// What proves that this holder came to hold it so.
     fn proof(&self, known: &Known) -> Option<OwnerFrom> {
@@ -101,7 +91,7 @@ impl Hints<'_> {
     }
 
     fn inherited(&self, known: &Known) -> bool {
-        // A child begun before the socket was there, or was seen, got it another way.
+        // A child that began before the socket existed, or was seen, got it another way.
         let maker = self
             .evidence
             .filter(|evidence| evidence.act != Act::Close)
@@ -112,7 +102,7 @@ impl Hints<'_> {
         maker || self.descends(known, &before, self.before.at_ns)
     }
 
-    /// One of these began the process, or one of its forebears, at this time or later.
+    /// Whether one of these processes started this one, or an ancestor of it, at this time or later.
     fn descends(&self, known: &Known, ancestors: &[Identity], since_ns: u64) -> bool {
         if ancestors.is_empty() {
             return false;
@@ -122,7 +112,7 @@ impl Hints<'_> {
             let Some(lineage) = (self.lineage)(child.pid) else {
                 return false;
             };
-            // Of an earlier process with this pid.
+            // The entry is about an earlier process with this pid.
             if proc::ticks(lineage.start_ns) != child.start_ticks {
                 return false;
             }

@@ -1,0 +1,463 @@
+mod property;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::{
+    decode::{Act, Evidence},
+    enrich::{
+        identity::Identity,
+        messages::{Request, Stage},
+        owner_cache::{Entry, actor},
+        owner_rank::Before,
+    },
+    event::{Errno, Family, Holder, Kind, OwnerFrom, Process, Settings, Socket, State, Time},
+};
+
+/// An event of this socket, at this moment in seconds. Its local port tells events apart.
+fn event(inode: u64, at: u64, mark: u16) -> Decoded {
+    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Decoded {
+        time: Time(i128::from(at) * 1_000_000_000),
+        monotonic_ns: at * 1_000_000_000,
+        socket: Socket {
+            family: Family::Ipv4,
+            laddr: nowhere,
+            lport: mark,
+            raddr: nowhere,
+            rport: 2,
+            state: State::Established,
+            netns: 1,
+            inode: Some(inode),
+            settings: Settings {
+                keepidle_ms: 1,
+                keepintvl_ms: 1,
+                keepcnt: 1,
+                user_timeout_ms: 0,
+            },
+            silence_ms: None,
+        },
+        kind: Kind::Probe {
+            probe: 1,
+            sent: true,
+        },
+        orphan: false,
+        evidence: None,
+        refs: 1,
+        user: None,
+    }
+}
+
+fn evidence(pid: u32) -> Option<Evidence> {
+    let mut comm = [0; 16];
+    comm[..6].copy_from_slice(b"kernel");
+    Some(Evidence {
+        pid,
+        start_ns: 0,
+        since_ns: 0,
+        comm,
+        act: Act::Connect,
+    })
+}
+
+fn received(inode: u64, stack: [u64; 2]) -> Received {
+    let mut addresses = [0; keepalive_ebpf::wire::STACK_DEPTH];
+    addresses[..2].copy_from_slice(&stack);
+    Received {
+        time: Time(0),
+        inode,
+        kind: Kind::Noticed {
+            errno: Errno(110),
+            call: None,
+            process: process(9),
+            tid: 9,
+            delay_ms: 0.0,
+        },
+        stack: addresses,
+    }
+}
+
+fn process(pid: u32) -> Process {
+    Process {
+        pid,
+        comm: "p".into(),
+        details: None,
+    }
+}
+
+/// The worker's answer to a question: this process holds it.
+fn found(request: &Request, pid: Option<u32>) -> Entry {
+    Entry {
+        owner: pid.map(|pid| {
+            Arc::new(Owner {
+                process: Some(process(pid)),
+                holders: vec![Holder {
+                    process: process(pid),
+                    fd: Some(3),
+                }],
+                from: Some(OwnerFrom::Scan),
+            })
+        }),
+        before: Before {
+            holders: pid
+                .map(|pid| {
+                    (
+                        Identity {
+                            pid,
+                            start_ticks: 1,
+                        },
+                        None,
+                    )
+                })
+                .into_iter()
+                .collect(),
+            at_ns: 0,
+        },
+        refs: 1..=request.refs,
+        actor: actor(request.evidence.as_ref()),
+        user: request.user,
+        is_partial: false,
+        stamp: request.stamp,
+        looked: request.time,
+    }
+}
+
+/// A resolver with what came out of it and what it asked.
+struct Test {
+    resolver: Resolver,
+    now: Instant,
+    /// The marks of the events that came out, with their owners' pids.
+    out: Vec<(u16, Option<u32>)>,
+    calls: Vec<Received>,
+}
+
+impl Test {
+    fn new() -> Self {
+        let mut test = Self::held();
+        test.begin();
+        test
+    }
+
+    /// Before the first pass.
+    fn held() -> Self {
+        Self {
+            resolver: Resolver::new(&Filters::default()),
+            now: Instant::now(),
+            out: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn with(&mut self, work: impl FnOnce(&mut Resolver, Instant, &mut dyn FnMut(Resolved))) {
+        let Self {
+            resolver,
+            now,
+            out,
+            calls,
+        } = self;
+        work(resolver, *now, &mut |resolved| match resolved {
+            Resolved::Event(event) => out.push((
+                event.socket.lport,
+                event.owner.process.as_ref().map(|process| process.pid),
+            )),
+            Resolved::Received(received) => calls.push(received),
+            Resolved::Ended(_) => {}
+        });
+    }
+
+    fn begin(&mut self) {
+        self.with(|resolver, now, mut out| resolver.begin(now, &mut out));
+    }
+
+    fn item(&mut self, item: Item) {
+        self.with(|resolver, now, mut out| resolver.take(item, now, &mut out));
+    }
+
+    fn event(&mut self, decoded: Decoded) {
+        self.item(Item::Event(decoded));
+    }
+
+    fn later(&mut self, time: Duration) {
+        self.now += time;
+        self.with(|resolver, now, mut out| resolver.release(now, &mut out));
+    }
+
+    fn answer(&mut self, answers: Vec<Answer>) {
+        self.with(|resolver, now, mut out| resolver.answer(answers, now, &mut out));
+    }
+
+    /// The questions about owners that were asked since the last call.
+    fn asked(&mut self) -> Vec<Request> {
+        let messages = std::mem::take(self.resolver.messages()).into_iter();
+        let owners = messages.filter_map(|message| match message {
+            Message::Owner(request) => Some(*request),
+            Message::Changed(_) | Message::Last(_) | Message::Names(_) => None,
+        });
+        owners.collect()
+    }
+
+    /// Answers all of them: the pid is the inode.
+    fn answer_all(&mut self) -> usize {
+        let asked = self.asked();
+        let answers = asked.iter().map(|request| Answer::Owner {
+            inode: request.inode,
+            entry: found(request, Some(request.inode as u32)),
+            stage: Stage::Done,
+        });
+        self.answer(answers.collect());
+        asked.len()
+    }
+
+    fn marks(&self) -> Vec<u16> {
+        self.out.iter().map(|(mark, _)| *mark).collect()
+    }
+}
+
+#[test]
+fn the_order_of_events_is_kept_whatever_is_answered_first() {
+    let mut test = Test::new();
+    for (inode, mark) in [(10, 1), (20, 2), (10, 3), (30, 4)] {
+        test.event(event(inode, 0, mark));
+    }
+    // One question a socket, all asked at once.
+    let asked = test.asked();
+    let inodes: Vec<u64> = asked.iter().map(|request| request.inode).collect();
+    assert_eq!(inodes, [10, 20, 30]);
+    let answer = |request: &Request| Answer::Owner {
+        inode: request.inode,
+        entry: found(request, Some(request.inode as u32)),
+        stage: Stage::Done,
+    };
+    test.answer(vec![answer(&asked[2])]);
+    test.answer(vec![answer(&asked[1])]);
+    assert_eq!(test.out, []);
+    test.answer(vec![answer(&asked[0])]);
+    assert_eq!(
+        test.out,
+        [(1, Some(10)), (2, Some(20)), (3, Some(10)), (4, Some(30))]
+    );
+    // What is known goes on at once.
+    test.event(event(20, 1, 5));
+    assert_eq!(test.out.last(), Some(&(5, Some(20))));
+    assert!(test.asked().is_empty());
+}
+
+#[test]
+fn before_the_first_pass_everything_waits_and_then_has_its_full_time() {
+    let mut test = Test::held();
+    test.event(event(10, 0, 1));
+    test.later(10 * WAIT);
+    assert_eq!(test.resolver.deadline(), None);
+    assert_eq!(test.out, []);
+    test.begin();
+    assert_eq!(test.out, []);
+    assert_eq!(test.resolver.deadline(), Some(test.now + WAIT));
+    test.answer_all();
+    assert_eq!(test.out, [(1, Some(10))]);
+}
+
+#[test]
+fn an_event_that_has_waited_long_enough_goes_on_with_what_is_known() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    test.answer_all();
+    // An old entry, the kernel's evidence, and nothing.
+    test.event(event(10, 60, 2));
+    test.event(Decoded {
+        evidence: evidence(77),
+        ..event(20, 60, 3)
+    });
+    test.later(WAIT / 2);
+    test.event(event(30, 60, 4));
+    assert_eq!(test.marks(), [1]);
+    test.later(WAIT / 2);
+    assert_eq!(test.out[1..], [(2, Some(10)), (3, Some(77))]);
+    test.later(WAIT / 2);
+    assert_eq!(test.out[3..], [(4, None)]);
+    // The answers come late and serve the next events.
+    assert_eq!(test.answer_all(), 3);
+    test.event(event(30, 61, 5));
+    assert_eq!(test.out.last(), Some(&(5, Some(30))));
+}
+
+#[test]
+fn a_change_after_the_question_asks_once_more_and_not_for_ever() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    for _ in 0..2 {
+        let asked = test.asked();
+        assert_eq!(asked.len(), 1);
+        test.resolver.change(Notice::Exited { pid: 10 });
+        test.answer(vec![Answer::Owner {
+            inode: 10,
+            entry: found(&asked[0], Some(10)),
+            stage: Stage::Done,
+        }]);
+    }
+    assert_eq!(test.out, [(1, Some(10))]);
+    assert!(test.asked().is_empty());
+}
+
+#[test]
+fn where_a_pass_is_far_off_what_was_found_so_far_serves_until_then() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    let asked = test.asked();
+    let answer = |pid, stage| Answer::Owner {
+        inode: 10,
+        entry: found(&asked[0], Some(pid)),
+        stage,
+    };
+    test.answer(vec![answer(1, Stage::PassIsFarOff)]);
+    assert_eq!(test.out, [(1, Some(1))]);
+    test.answer(vec![answer(2, Stage::Done)]);
+    test.event(event(10, 1, 2));
+    assert_eq!(test.out, [(1, Some(1)), (2, Some(2))]);
+}
+
+#[test]
+fn where_a_pass_comes_soon_what_was_found_so_far_serves_only_what_cannot_wait() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    let asked = test.asked();
+    let answer = |pid, stage| Answer::Owner {
+        inode: 10,
+        entry: found(&asked[0], Some(pid)),
+        stage,
+    };
+    test.answer(vec![answer(1, Stage::PassComes)]);
+    assert_eq!(test.out, []);
+    test.later(WAIT / 2);
+    test.event(event(10, 0, 2));
+    test.later(WAIT / 2);
+    assert_eq!(test.out, [(1, Some(1))]);
+    test.answer(vec![answer(2, Stage::Done)]);
+    assert_eq!(test.out, [(1, Some(1)), (2, Some(2))]);
+}
+
+#[test]
+fn an_entry_that_ages_is_looked_up_without_waiting() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    test.answer_all();
+    test.event(event(10, 7, 2));
+    assert!(test.asked().is_empty());
+    test.event(event(10, 9, 3));
+    test.event(event(10, 9, 4));
+    assert_eq!(test.marks(), [1, 2, 3, 4]);
+    assert_eq!(test.answer_all(), 1);
+    test.event(event(10, 16, 5));
+    assert_eq!(test.marks(), [1, 2, 3, 4, 5]);
+    assert!(test.asked().is_empty());
+}
+
+#[test]
+fn a_loss_of_changes_makes_everything_unknown() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    test.event(event(20, 0, 2));
+    let asked = test.asked();
+    test.resolver.forget();
+    let answers = asked.iter().map(|request| Answer::Owner {
+        inode: request.inode,
+        entry: found(request, None),
+        stage: Stage::Done,
+    });
+    test.answer(answers.collect());
+    // What was asked before the loss does not count. The first in line asks again at once.
+    assert_eq!(test.out, []);
+    assert_eq!(test.answer_all(), 1);
+    assert_eq!(test.answer_all(), 1);
+    assert_eq!(test.out, [(1, Some(10)), (2, Some(20))]);
+}
+
+#[test]
+fn an_answer_about_a_socket_that_is_gone_is_not_kept_for_its_inode() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    test.answer_all();
+    test.event(event(10, 9, 2));
+    test.item(Item::Ended(10));
+    assert_eq!(test.answer_all(), 1);
+    test.event(event(10, 9, 3));
+    assert_eq!(test.marks(), [1, 2]);
+    assert_eq!(test.answer_all(), 1);
+    assert_eq!(test.marks(), [1, 2, 3]);
+}
+
+#[test]
+fn a_call_waits_for_its_functions_and_is_asked_once() {
+    let mut test = Test::new();
+    test.item(Item::Received(received(1, [5, 6])));
+    test.item(Item::Received(received(2, [5, 6])));
+    let messages = std::mem::take(test.resolver.messages());
+    assert_eq!(messages.len(), 1);
+    assert!(matches!(&messages[0], Message::Names(addresses) if *addresses == [5, 6]));
+    let named = vec![
+        (5, Some("release_sock".into())),
+        (6, Some("tcp_recvmsg".into())),
+    ];
+    test.answer(vec![Answer::Names(named)]);
+    assert_eq!(test.calls.len(), 2);
+    for received in &test.calls {
+        assert!(matches!(
+            received.kind,
+            Kind::Noticed {
+                call: Some(crate::event::Call::Recv),
+                ..
+            }
+        ));
+    }
+}
+
+#[test]
+fn a_call_without_an_answer_is_not_named() {
+    let mut test = Test::new();
+    test.item(Item::Received(received(1, [5, 6])));
+    test.later(WAIT);
+    assert_eq!(test.calls, [received(1, [5, 6])]);
+}
+
+#[test]
+fn an_orphan_asks_for_its_last_holder_once() {
+    let mut test = Test::new();
+    let orphan = |mark| Decoded {
+        orphan: true,
+        refs: 0,
+        ..event(10, 0, mark)
+    };
+    test.event(orphan(1));
+    test.event(orphan(2));
+    let messages = std::mem::take(test.resolver.messages());
+    assert!(matches!(messages[..], [Message::Last(10)]));
+    test.answer(vec![Answer::Last {
+        inode: 10,
+        process: Some(process(5)),
+    }]);
+    test.event(orphan(3));
+    assert_eq!(test.out, [(1, Some(5)), (2, Some(5)), (3, Some(5))]);
+    assert!(test.resolver.messages().is_empty());
+}
+
+#[test]
+fn past_the_bound_the_first_in_line_goes_on() {
+    let mut test = Test::new();
+    let most = WAITING as u16;
+    for mark in 0..most {
+        assert_eq!(test.resolver.is_crowded(), usize::from(mark) > CROWD);
+        test.event(event(u64::from(mark), 0, mark));
+    }
+    assert_eq!(test.out, []);
+    test.event(event(1_000_000, 0, most));
+    assert_eq!(test.out, [(0, None)]);
+    // More sockets wait than may be asked for at once: answers make room for the next.
+    let mut answered = 0;
+    while test.resolver.is_waiting() {
+        let now = test.answer_all();
+        assert!((1..=knowledge::QUESTIONS).contains(&now), "{now}");
+        answered += now;
+    }
+    assert!(answered >= usize::from(most), "{answered}");
+    assert_eq!(test.marks(), (0..=most).collect::<Vec<_>>());
+    assert!(test.out[1..].iter().all(|(_, pid)| pid.is_some()));
+}
