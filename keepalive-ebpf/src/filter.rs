@@ -1,47 +1,50 @@
-//! Which events are wanted, decided before the ring. What is not asked for costs nothing: the
-//! verifier knows the settings and removes the rest.
+//! Which sockets and events the user wants to see. Decided before anything is written to the ring. A
+//! filter that is not set costs nothing: the verifier knows the settings and removes its code.
 
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
-use keepalive_ebpf::{
+use keepalive_ebpf::wire::{
+    Sixteen,
     config::{PORT_WORDS, filter},
-    wire::{Sixteen, owner_from},
+    owner_from,
 };
 
 use crate::{
-    mem::config,
-    record::{Ends, Sock},
-    track,
+    kernel::{Ends, Sock, memory::config},
+    state::socket_state,
 };
 
-/// Thread group ids wanted.
+/// Thread group ids that are wanted.
 #[map]
 static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
 
-/// One bit a port.
+/// Local ports that are wanted: one bit for each.
 #[map]
 static LPORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// Remote ports that are wanted: one bit for each.
 #[map]
 static RPORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
 
-/// Prefixes wanted, IPv4 in its v4-mapped form. This map type always allocates at insertion, which
-/// only the user half does.
+/// Networks that are wanted, IPv4 in its v4-mapped form. This type of map always allocates at insertion,
+/// so only the user half inserts.
 #[map]
 static NETS: LpmTrie<Sixteen, u8> =
     LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
+/// Events of this kind are wanted.
 #[inline(always)]
 pub fn wants_kind(kind: u16) -> bool {
     config!(events) & (1 << kind) != 0
 }
 
-/// What the ends of a connection decide.
+/// The filters that need the ends of the connection.
 const OF_ENDS: u32 = filter::FAMILY | filter::LPORT | filter::RPORT | filter::ADDR;
 
-/// Cheapest tests first. The ends are read only where a filter asks for them; the record's are read
-/// later, into the record.
+/// Events of this socket are wanted. The cheapest tests come first. The ends are read only where a
+/// filter asks for them; for the record they are read again later, straight into the record.
 #[inline(always)]
 pub fn wants(sock: Sock) -> bool {
     let set = config!(filters);
@@ -51,12 +54,13 @@ pub fn wants(sock: Sock) -> bool {
     if set & filter::NETNS != 0 && sock.net().inum() != config!(netns) {
         return false;
     }
-    // Who connected a socket mostly keeps it. Who accepted one mostly gives it to a child, so that,
-    // and an owner not known here, is left to the user half, which reads descriptors.
+    // A process that connected a socket mostly keeps it. A process that accepted one mostly gives it to
+    // a child. That case, and an owner that is not known here, is left to the user half, which reads
+    // descriptors.
     if set & filter::PID != 0
-        && let Some(tracked) = track::get(sock)
-        && tracked.owner_from == owner_from::CONNECT
-        && PIDS.get_ptr(tracked.task.tgid).is_none()
+        && let Some(state) = socket_state::get(sock)
+        && state.owner_from == owner_from::CONNECT
+        && PIDS.get_ptr(state.task.tgid).is_none()
     {
         return false;
     }

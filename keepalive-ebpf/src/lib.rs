@@ -1,12 +1,9 @@
-//! The wire between katrace's two halves, defined once.
+//! What both halves of katrace agree on, defined once.
 //!
-//! This library is plain data: integers and byte arrays in `repr(C)`, with their sizes and offsets
-//! asserted when it is compiled. The kernel half (`main.rs`, built for BPF only) fills it; the user
-//! half turns it into domain types in its `decode` room.
+//! This library is plain data: integers and byte arrays in `repr(C)`. The compiler checks their sizes
+//! and offsets. The kernel half (`main.rs`, built for BPF only) writes the data. The user half turns it
+//! into domain types in `decode`.
 
 #![no_std]
 
-pub mod config;
-pub mod layout;
-pub mod row;
 pub mod wire;

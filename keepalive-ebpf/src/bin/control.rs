@@ -1,6 +1,6 @@
-//! How often the kernel runs a program at all, when a keepalive timer expires and when it works off
-//! timers: counted, and nothing else done. The scenarios judge katrace's counts beside it; katrace
-//! itself never loads it.
+//! Counts how often the kernel runs a program at all: when a keepalive timer expires, and when the
+//! softirq of timers begins. It does nothing else. The scenarios compare katrace's counts with these.
+//! katrace itself never loads it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -16,19 +16,21 @@ mod programs {
     #[map]
     static FUNCTION: Array<u64> = Array::with_max_entries(1, 0);
 
-    /// Its expiries, by CPU.
+    /// Expiries of keepalive timers, by CPU.
     #[map]
     static EXPIRIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-    /// Timer softirqs, by CPU.
+    /// Softirqs of timers, by CPU.
     #[map]
     static SOFTIRQS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
     /// `TIMER_SOFTIRQ` of include/linux/interrupt.h, in the order of /proc/softirqs.
     const TIMER_SOFTIRQ: u32 = 1;
 
-    /// Where `struct timer_list` has its function: behind a list node of two words and the time.
-    const PLACE: u64 = 24;
+    /// Bytes from the start of `struct timer_list` to its `function`, from the running kernel's BTF. Set
+    /// before load, read-only after.
+    #[unsafe(no_mangle)]
+    pub static FUNCTION_OFFSET: u64 = 0;
 
     /// The licence that tracing programs need.
     #[unsafe(no_mangle)]
@@ -38,8 +40,11 @@ mod programs {
     #[raw_tracepoint(tracepoint = "timer_expire_entry")]
     pub fn control(ctx: RawTracePointContext) -> i32 {
         let timer: u64 = ctx.arg(0);
-        // SAFETY: the helper checks the address itself and faults softly.
-        let function = unsafe { bpf_probe_read_kernel((timer + PLACE) as *const u64) };
+        // SAFETY: a live static of this very type. Volatile, because its bytes are set at load: the
+        // compiler must not take the zero that it sees here for its value.
+        let offset = unsafe { core::ptr::read_volatile(&raw const FUNCTION_OFFSET) };
+        // SAFETY: the helper checks the address itself and returns an error where it cannot read.
+        let function = unsafe { bpf_probe_read_kernel((timer + offset) as *const u64) };
         if let (Ok(function), Some(wanted)) = (function, FUNCTION.get(0))
             && function == *wanted
             && let Some(expiries) = EXPIRIES.get_ptr_mut(0)
@@ -61,13 +66,13 @@ mod programs {
         0
     }
 
-    /// Nothing here panics; the language asks for it all the same.
+    /// Nothing here panics, but the language asks for a handler.
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo) -> ! {
         loop {}
     }
 }
 
-/// Built for the host only so that the workspace builds as one; it does nothing there.
+/// The workspace is built for the host as a whole. There this program does nothing.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

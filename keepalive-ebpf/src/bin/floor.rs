@@ -1,5 +1,5 @@
-//! The least that an event can cost: a record of katrace's size, reserved and sent, that says
-//! nothing. `cargo xtask bench` measures katrace against it; katrace itself never loads it.
+//! The least that an event can cost: a record of katrace's size is reserved and sent, and nothing is
+//! written into it. `cargo xtask bench` compares katrace with this. katrace itself never loads it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -30,7 +30,7 @@ mod programs {
         send()
     }
 
-    /// What finds no room shows as a run that sent nothing.
+    /// If the ring is full, the run sends nothing. The bench sees that.
     #[inline(always)]
     fn send() -> u32 {
         if let Some(entry) = EVENTS.reserve::<Record>(0) {
@@ -39,13 +39,13 @@ mod programs {
         0
     }
 
-    /// Nothing here panics; the language asks for it all the same.
+    /// Nothing here panics, but the language asks for a handler.
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo) -> ! {
         loop {}
     }
 }
 
-/// Built for the host only so that the workspace builds as one; it does nothing there.
+/// The workspace is built for the host as a whole. There this program does nothing.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

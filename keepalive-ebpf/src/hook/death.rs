@@ -1,15 +1,16 @@
 //! Connections that the kernel gave up.
 //!
-//! `tcp_write_err` (net/ipv4/tcp_timer.c) is where every such death passes, and where
-//! `TcpExtTCPAbortOnTimeout` rises, but compilers inline it: it was no symbol on any of 5.10, 6.1,
-//! 6.12, 6.18 and 7.2. What follows from it on every kernel since 4.16 is the state change to CLOSE
-//! with `sk_err` set (`sock:inet_sock_set_state`), when everything that tells the cause is still
-//! there. Other deaths set `sk_err` too, so what `tcp_write_err` writes is compared:
-//! `sk_err = sk_err_soft ?: ETIMEDOUT`. A RST sets neither; an ICMP error that kills a connecting
-//! socket sets `sk_err` alone; `tcp_abort` sets the caller's errno.
+//! Every such death passes `tcp_write_err` (net/ipv4/tcp_timer.c), and `TcpExtTCPAbortOnTimeout` rises
+//! there. But compilers inline it: it was no symbol on any of 5.10, 6.1, 6.12, 6.18 and 7.2. On every
+//! kernel since 4.16 it leads to the state change to CLOSE with `sk_err` set
+//! (`sock:inet_sock_set_state`). At that moment everything that tells the cause is still there.
 //!
-//! Where `tcp_write_err` is a symbol it is hooked as well, and then it alone says which state
-//! changes are timeouts.
+//! Other deaths set `sk_err` too. So it is compared with what `tcp_write_err` writes:
+//! `sk_err = sk_err_soft ?: ETIMEDOUT`. A RST sets neither of the two. An ICMP error that kills a
+//! connecting socket sets `sk_err` alone. `tcp_abort` sets the caller's errno.
+//!
+//! Where `tcp_write_err` is a symbol, it is hooked as well. Then it alone decides which state changes
+//! are timeouts.
 
 use aya_ebpf::{
     macros::{fentry, kprobe, map, raw_tracepoint},
@@ -19,14 +20,14 @@ use aya_ebpf::{
 use keepalive_ebpf::wire::kind;
 
 use crate::{
-    emit,
+    emit::{self, Moment, log},
+    filter,
     hook::timer,
-    log,
-    mem::config,
-    record::{Moment, Sock, state},
+    kernel::{Sock, memory::config, state},
+    state::socket_state,
 };
 
-/// `ETIMEDOUT` of the generic Linux ABI; the few architectures that differ have no BPF JIT for
+/// `ETIMEDOUT` of the generic Linux ABI. The few architectures on which it differs have no BPF JIT for
 /// these hooks.
 const ETIMEDOUT: u32 = 110;
 
@@ -64,14 +65,23 @@ pub fn death_set_state(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let moment = Moment::of(kind::TIMEOUT, ctx.arg::<u32>(1) as u8, sock);
-    emit::event(&moment, sock);
+    send(&moment, sock);
     0
+}
+
+/// Sends a death. If the filters want it, it is remembered too, so that the process that receives its
+/// error is seen. No process can have received it yet: the socket is locked here.
+#[inline(always)]
+pub fn send(moment: &Moment, sock: Sock) {
+    if emit::event(moment, sock) && filter::wants_kind(kind::NOTICED) {
+        socket_state::note_death(sock);
+    }
 }
 
 #[inline(always)]
 fn give_up(sock: u64) {
     if let Some(slot) = GIVING_UP.get_ptr_mut(0) {
-        // SAFETY: this CPU's own map value; the socket is locked until its state has changed.
+        // SAFETY: this CPU's own map value. The socket is locked until its state has changed.
         unsafe { *slot = sock };
     }
 }

@@ -1,24 +1,22 @@
-//! Who receives the error of a dead connection, and who uses a socket that several hold.
+//! Who receives the error of a dead connection, and who uses a socket that several processes hold.
 //!
-//! The kernel hands an error out once (`sock_error` swaps `sk_err` for 0), to the call that asks
-//! first, and a call that does so on a locked socket unlocks it next: `release_sock`
-//! (net/core/sock.c), in the caller's context, on every kernel, is where receiving, sending,
-//! connecting and splicing all pass with the error in hand. A hook on the return of those calls would
-//! miss the ones that were asleep in them before katrace began. Which call it was, the return
-//! addresses tell.
+//! The kernel hands an error out once (`sock_error` swaps `sk_err` for 0), to the call that asks first.
+//! A call that does so on a locked socket unlocks it next, with `release_sock` (net/core/sock.c), in the
+//! caller's context. On every kernel receiving, sending, connecting and splicing all pass there. A hook
+//! on the return of those calls would miss the calls that were asleep when katrace began. The return
+//! addresses on the stack tell which call it was.
 //!
-//! It has a twin, for the task that took the CPU from another one inside the first: the kernel skips a
-//! program that is already running there. On a busy 7.3 guest that came to sixteen times in one run of
-//! the scenarios. What the first has done the twin finds done. `tcp_release_cb`, which it calls with
-//! the socket's spinlock held, would be safe from that, but 7.x calls it only where there is work for it.
+//! It has a re-entrancy guard: on a busy 7.3 guest sixteen runs were skipped in one run of the scenarios.
+//! `tcp_release_cb`, which `release_sock` calls with the socket's spinlock held, would need none, but 7.x
+//! calls it only where there is work for it.
 //!
-//! Without trampolines `sock:sock_recv_length` and `sock_send_length` (6.3 and later, raw) run at the
-//! end of every receive and send, io_uring's too, with the result.
+//! Without trampolines, `sock:sock_recv_length` and `sock_send_length` (6.3 and later, raw) run at the end
+//! of every receive and send, those of io_uring too, and have the result.
 //!
-//! getsockopt takes no lock. It is watched at its entry: it hands over what is pending then.
+//! getsockopt takes no lock. It is hooked at its entry: it hands over what is pending then.
 //!
-//! An ordinary call on a socket without keepalive costs two loads and comparisons, done twice;
-//! with keepalive and one holder it is five loads.
+//! An ordinary call on a socket without keepalive costs two loads and comparisons, done twice. With
+//! keepalive and one holder it costs five loads.
 
 use core::ffi::c_void;
 
@@ -30,10 +28,13 @@ use aya_ebpf::{
 use keepalive_ebpf::wire::call;
 
 use crate::{
-    emit, family,
-    mem::{config, read, word},
-    record::{KnownSock, Sock, state},
-    track,
+    emit,
+    kernel::{
+        Sock, TrustedSock,
+        memory::{config, word},
+        state,
+    },
+    state::{last_users, socket_state},
 };
 
 /// Of the generic Linux ABI.
@@ -46,25 +47,26 @@ pub fn noticed_release_fentry(ctx: FEntryContext) -> u32 {
     released(&ctx)
 }
 
+/// The re-entrancy guard.
 #[fentry(function = "release_sock")]
-pub fn noticed_release_fentry_twin(ctx: FEntryContext) -> u32 {
+pub fn noticed_release_fentry_guard(ctx: FEntryContext) -> u32 {
     released(&ctx)
 }
 
 #[inline(always)]
 fn released(ctx: &FEntryContext) -> u32 {
-    let known = KnownSock::of(ctx);
-    let is_shared = known.is_keepopen() && !known.has_one_reference();
-    let is_closed = known.state() == state::CLOSE;
+    let trusted = TrustedSock::of(ctx);
+    let is_shared = trusted.is_keepopen() && !trusted.has_one_reference();
+    let is_closed = trusted.state() == state::CLOSE;
     // By far the most calls.
     if !is_shared && !is_closed {
         return 0;
     }
     let sock = Sock(word(ctx.as_ptr(), 0));
     if is_shared {
-        family::touch(sock);
+        last_users::note_use(sock);
     }
-    // Dead, and its error is gone: whoever has the lock took it.
+    // It is dead and its error is gone: the task that has the lock took it.
     if is_closed && sock.is_tcp() && sock.err() == 0 {
         receives(sock, 0, call::BY_STACK, ctx.as_ptr());
     }
@@ -92,7 +94,7 @@ pub fn getsockopt_fentry(ctx: FEntryContext) -> u32 {
     }
     let mut sock = Sock(word(ctx.as_ptr(), 0));
     if config!(getsockopt_of_socket) != 0 {
-        sock = Sock(read!(sock.0, socket_sk));
+        sock = Sock::of_socket(sock.0);
     }
     let err = sock.err();
     if err != 0 {
@@ -105,27 +107,27 @@ pub fn getsockopt_fentry(ctx: FEntryContext) -> u32 {
 #[inline(always)]
 fn returned(sock: Sock, result: i32, by: u8, ctx: *mut c_void) {
     if sock.is_keepopen() {
-        family::touch(sock);
+        last_users::note_use(sock);
     }
-    // Nothing yet to receive, by far the most frequent failure.
+    // EAGAIN is by far the most frequent failure: there is nothing to receive yet.
     if result >= 0 || result == -EAGAIN {
         return;
     }
-    // An error that is still pending was not the one received.
+    // If an error is still pending, it is not the one that was received.
     if sock.err() == 0 {
         receives(sock, result.unsigned_abs(), by, ctx);
     }
 }
 
-/// The current task receives `err`, or if that is 0 what the connection died of.
+/// The current task receives `err`. If that is 0, it receives the error of which the connection died.
 #[inline(always)]
 fn receives(sock: Sock, err: u32, by: u8, ctx: *mut c_void) {
-    if let Some(tracked) = track::get(sock)
-        && tracked.died_ns != 0
+    if let Some(state) = socket_state::get(sock)
+        && state.died_ns != 0
     {
-        let died_ns = tracked.died_ns;
-        // Handed out once.
-        tracked.died_ns = 0;
-        emit::noticed(tracked.inode, died_ns, err, by, ctx);
+        let died_ns = state.died_ns;
+        // The kernel hands the error out once.
+        state.died_ns = 0;
+        emit::noticed(state.inode, died_ns, err, by, ctx);
     }
 }

@@ -1,22 +1,25 @@
 //! Who was given a descriptor.
 //!
-//! `security_file_receive` (security/security.c) runs in the context of the task that receives a
-//! file over a unix socket, through `pidfd_getfd` or from seccomp, on every kernel since 5.8 that is
-//! built with `CONFIG_SECURITY`. fentry only, as for accept. Without it the new holder is found by
-//! the next scan. Its twin is for the task that took the CPU from another one inside the first,
-//! which the kernel then skips; the second note of the same changes nothing.
+//! `security_file_receive` (security/security.c) runs in the context of the task that receives a file
+//! over a unix socket, through `pidfd_getfd` or from seccomp. It exists since 5.8 on kernels with
+//! `CONFIG_SECURITY`. fentry only, for the same reason as accept. Without it, the next scan of
+//! descriptors finds the new holder.
 
 use aya_ebpf::{EbpfContext, macros::fentry, programs::FEntryContext};
 
-use crate::{mem::word, record::Sock, track};
+use crate::{
+    kernel::{Sock, memory::word},
+    state::socket_state,
+};
 
 #[fentry(function = "security_file_receive")]
 pub fn passed_fentry(ctx: FEntryContext) -> u32 {
     received(&ctx)
 }
 
+/// The re-entrancy guard.
 #[fentry(function = "security_file_receive")]
-pub fn passed_fentry_twin(ctx: FEntryContext) -> u32 {
+pub fn passed_fentry_guard(ctx: FEntryContext) -> u32 {
     received(&ctx)
 }
 
@@ -26,7 +29,7 @@ fn received(ctx: &FEntryContext) -> u32 {
         && sock.is_inet()
         && sock.is_tcp()
     {
-        track::pass(sock);
+        socket_state::note_receiver(sock);
     }
     0
 }

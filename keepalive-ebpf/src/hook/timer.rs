@@ -1,14 +1,14 @@
-//! The keepalive timer, watched from its entry to its exit.
+//! The keepalive timer, from its entry to its exit.
 //!
-//! `tcp_keepalive_timer` (net/ipv4/tcp_timer.c) is the only place that sends keepalive probes, and
-//! the compiler cannot inline it: it is called through `timer_list.function`. Its expiry alone is no
-//! probe, it also rearms, so the socket is compared before and after. Three ways lead here, and all
-//! of them run the same code:
+//! `tcp_keepalive_timer` (net/ipv4/tcp_timer.c) is the only place that sends keepalive probes. The
+//! compiler cannot inline it, because it is called through `timer_list.function`. An expiry alone is no
+//! probe, since the timer also runs only to set itself again. So the socket is compared before and after.
+//! Three backends lead here, and all of them run the same code:
 //!
 //! - fentry/fexit on `tcp_keepalive_timer`;
 //! - kprobe/kretprobe on it;
 //! - `timer:timer_expire_entry` and `timer_expire_exit` (raw), for kernels without kprobes and
-//!   trampolines; they fire for every timer, so the function's address is compared first.
+//!   trampolines. They fire for every timer, so the function's address is compared first.
 //!
 //! All three were run on 5.10, 6.1, 6.12 and 7.2, the last also on a 6.18 without kprobes.
 
@@ -20,36 +20,43 @@ use aya_ebpf::{
 use keepalive_ebpf::wire::{NO_RTT, kind};
 
 use crate::{
-    emit,
-    mem::{config, jiffies, now_ns},
-    record::{Moment, Sock, Timer, state},
-    track::{self, Tracked},
+    emit::{self, Moment},
+    kernel::{
+        Sock, Timer,
+        memory::{config, jiffies, now_ns},
+        state,
+    },
+    state::socket_state::{self, SocketState},
 };
 
-/// The expiry that this CPU is in. Timers run in softirq and do not nest.
+/// The expiry that this CPU is working on. Timers run in softirq and do not nest.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Expiry {
-    /// Socket address, 0 between expiries.
+    /// Address of the socket, 0 between expiries.
     sock: u64,
+    /// Address of the timer, 0 between expiries.
     timer: u64,
-    /// When TCP last handled a segment of the socket, before the timer refreshes that stamp.
+    /// When TCP last handled a segment of the socket. The timer itself refreshes that stamp, so it is
+    /// read before.
     mstamp_us: u64,
+    // The rest as the socket had it at the timer's entry.
     heard: u32,
     probes_out: u32,
     segs_out: u32,
     write_seq: u32,
     rcv_nxt: u32,
-    /// The event being sent. Here rather than on the stack, where the verifier would know its bytes
-    /// and walk the sending once for each kind.
+    /// The event that is being sent. On the stack the verifier would know its bytes, and check the
+    /// sending once for each kind. Here it does not know them.
     moment: Moment,
 }
 
+/// One value for each CPU.
 #[map]
 static EXPIRY: PerCpuArray<Expiry> = PerCpuArray::with_max_entries(1, 0);
 
-/// Address of `tcp_keepalive_timer`, for the tracepoint. A map, since the user half is still
-/// searching for it while it loads the programs.
+/// Address of `tcp_keepalive_timer`, for the tracepoint. A map and no global, because the user half is
+/// still searching for it while it loads the programs.
 #[map]
 static KEEPALIVE_FN: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -100,7 +107,7 @@ pub fn keepalive_expire_exit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The socket died inside its own timer: its exit must not read what is left of it.
+/// The socket died inside its own timer. The timer's exit must not read what is left of it.
 #[inline(always)]
 pub fn forget(sock: Sock) {
     if let Some(expiry) = EXPIRY.get_ptr_mut(0) {
@@ -157,14 +164,14 @@ fn leave() {
     emit::event(&expiry.moment, sock);
 }
 
-/// A probe was built in this expiry: exactly then `TcpExtTCPKeepAlive` has risen by one.
+/// A probe was built in this expiry. Exactly then `TcpExtTCPKeepAlive` has risen by one.
 ///
-/// Neither end of the expiry holds the socket's lock, so other CPUs may have touched the socket on
-/// either side of it: switched `SO_KEEPALIVE` off, taken the answer (which clears
-/// `icsk_probes_out`), reset the connection. A segment must have left; and either the count of
-/// probes has risen, or keepalive was due and no data moved, so that the segment can only be the
-/// probe. The latter also covers a probe that the device refused, which the kernel does not count
-/// as unanswered.
+/// The socket's lock is held neither at the entry nor at the exit. So another CPU may have changed the
+/// socket on either side of the expiry: switched `SO_KEEPALIVE` off, taken the answer (which clears
+/// `icsk_probes_out`), reset the connection. Therefore a segment must have left, and one of two things
+/// must be true. Either the count of probes has risen. Or keepalive was due and no data moved, so the
+/// segment can only be the probe. The second case also covers a probe that the device refused, which
+/// the kernel does not count as unanswered.
 #[inline(always)]
 fn was_probed(sock: Sock, expiry: &Expiry) -> bool {
     if sock.segs_out() == expiry.segs_out {
@@ -186,47 +193,50 @@ fn probe(sock: Sock, state: u8, expiry: &mut Expiry) {
     let counted = moment.unanswered != expiry.probes_out;
     moment.sent = sock.has_route();
     moment.unanswered = expiry.probes_out + 1;
-    if let Some(tracked) = track::get_or_begin(sock) {
-        // Probes before katrace began are in the kernel's count only; past 255 only ours is right.
-        let ours = tracked.unanswered + u32::from(counted);
+    if let Some(remembered) = socket_state::get_or_begin(sock) {
+        // Only the kernel's count has the probes from before katrace began. Past 255 only ours is
+        // right.
+        let ours = remembered.unanswered + u32::from(counted);
         if ours > moment.unanswered {
             moment.unanswered = ours;
         }
-        tracked.unanswered = moment.unanswered;
-        tracked.probe_ns = now_ns();
-        tracked.probe_jiffies = jiffies();
-        tracked.segs_in = sock.segs_in();
+        remembered.unanswered = moment.unanswered;
+        remembered.probe_ns = now_ns();
+        remembered.probe_jiffies = jiffies();
+        remembered.segs_in = sock.segs_in();
     }
     expiry.moment = moment;
 }
 
-/// The peer was heard since the last probe. An ACK leaves the timer alone, so the next expiry is
-/// the first that can tell.
+/// The peer was heard since the last probe. An ACK does not touch the timer, so the next expiry is the
+/// first moment at which this can be seen.
 #[inline(always)]
 fn was_answered(sock: Sock, state: u8, expiry: &mut Expiry) -> bool {
-    let Some(tracked) = track::get(sock) else {
+    let Some(remembered) = socket_state::get(sock) else {
         return false;
     };
-    if tracked.unanswered == 0 || (sock.heard().wrapping_sub(tracked.probe_jiffies) as i32) < 0 {
+    if remembered.unanswered == 0
+        || (sock.heard().wrapping_sub(remembered.probe_jiffies) as i32) < 0
+    {
         return false;
     }
     expiry.moment = Moment {
         kind: kind::ANSWERED,
         state,
         sent: false,
-        unanswered: tracked.unanswered,
-        rtt_us: round_trip(sock, expiry, tracked),
+        unanswered: remembered.unanswered,
+        rtt_us: round_trip(sock, expiry, remembered),
     };
-    tracked.unanswered = 0;
+    remembered.unanswered = 0;
     expiry.moment.unanswered >= config!(answered_min)
 }
 
-/// Known when exactly one segment has arrived since the probe and none was handled later: then the
-/// stamp of the last handled segment is the answer's.
+/// Microseconds from the last probe to its answer. Known when exactly one segment has arrived since the
+/// probe and no other was handled later: then the stamp of the last handled segment is the answer's.
 #[inline(always)]
-fn round_trip(sock: Sock, expiry: &Expiry, tracked: &Tracked) -> u32 {
-    let left_us = tracked.probe_ns / 1000;
-    if sock.segs_in().wrapping_sub(tracked.segs_in) != 1 || expiry.mstamp_us < left_us {
+fn round_trip(sock: Sock, expiry: &Expiry, remembered: &SocketState) -> u32 {
+    let left_us = remembered.probe_ns / 1000;
+    if sock.segs_in().wrapping_sub(remembered.segs_in) != 1 || expiry.mstamp_us < left_us {
         return NO_RTT;
     }
     match expiry.mstamp_us - left_us {
@@ -241,15 +251,17 @@ fn is_stalled(sock: Sock, state: u8, expiry: &Expiry) -> bool {
     if state == state::CLOSE || state == state::LISTEN || !sock.is_keepopen() {
         return false;
     }
-    // While a process has the socket locked the timer only comes again in HZ/20.
+    // While a process has the socket locked, the timer only runs again in HZ/20.
     let wait = sock.keepalive_expires().wrapping_sub(jiffies());
     wait > config!(hz) / 20 && sock.snd_una() != sock.write_seq() && was_due(sock, expiry)
 }
 
-/// The kernel found that the peer had been silent for the idle time. The clock alone cannot tell: it may tick
-/// between the kernel's look at it and either end of the expiry. How the timer was set can: to the end of the
-/// idle time where that was not over, HZ/20 ahead where a process had the socket locked, at least HZ/2 ahead
-/// after a probe or with data in flight.
+/// The kernel found that the peer had been silent for the idle time.
+///
+/// The clock alone cannot tell this, because it may tick between the kernel's look at it and the entry
+/// or the exit. The time to which the timer was set tells: the end of the idle time, if that was not
+/// over; HZ/20 ahead, if a process had the socket locked; at least HZ/2 ahead, after a probe or with
+/// data in flight.
 #[inline(always)]
 fn was_due(sock: Sock, expiry: &Expiry) -> bool {
     let due = expiry.heard.wrapping_add(sock.keepidle(sock.net()));

@@ -1,7 +1,7 @@
-//! Why the kernel gave a connection up, from what it left on the socket.
+//! Why the kernel gave a connection up, from the state in which it left the socket.
 //!
-//! The rules follow the callers of `tcp_write_err` in net/ipv4/tcp_timer.c: each of them can be
-//! reached only with the sequence numbers and counts named here.
+//! The rules follow the callers of `tcp_write_err` in net/ipv4/tcp_timer.c. The kernel reaches each
+//! caller only with the sequence numbers and counts that are tested here.
 
 use keepalive_ebpf::wire::Record;
 
@@ -32,7 +32,8 @@ pub fn of(record: &Record, state: State, orphan: bool) -> Cause {
         };
     }
     if record.write_seq != record.snd_nxt {
-        // tcp_probe_timer looks at both; an orphan has limits of its own.
+        // tcp_probe_timer looks at the user timeout and at tcp_retries2. For an orphan other limits
+        // hold.
         let retries_left = record.unanswered < record.retries2;
         return if user_timeout && retries_left && !orphan {
             Cause::UserTimeout

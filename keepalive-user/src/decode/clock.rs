@@ -1,10 +1,10 @@
-//! The kernel half stamps with `CLOCK_MONOTONIC`; people read UTC.
+//! From the kernel half's clock, `CLOCK_MONOTONIC`, to UTC.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::event::Time;
 
-/// The distance between the two clocks at one moment.
+/// The difference between the two clocks at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// Unix time minus monotonic time, nanoseconds.
@@ -12,19 +12,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Reads both clocks. Taken anew now and then, since the wall clock may be stepped.
+    /// Reads both clocks. To be repeated now and then, because the wall clock may be set.
     pub fn now() -> Self {
         Self {
             offset_ns: read(ClockId::Realtime) - read(ClockId::Monotonic),
         }
     }
 
-    /// A clock whose monotonic zero is this moment.
+    /// A clock whose monotonic zero is this Unix time, in nanoseconds.
     pub const fn with_offset(offset_ns: i128) -> Self {
         Self { offset_ns }
     }
 
-    /// The moment of a kernel stamp.
+    /// The time of a moment of `CLOCK_MONOTONIC`, in nanoseconds.
     ///
     /// # Examples
     ///
@@ -38,7 +38,7 @@ impl Clock {
         Time(self.offset_ns + monotonic_ns as i128)
     }
 
-    /// This very moment.
+    /// The time now.
     pub fn time(&self) -> Time {
         Time(self.offset_ns + read(ClockId::Monotonic))
     }

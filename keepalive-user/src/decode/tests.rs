@@ -1,7 +1,10 @@
+use std::net::{IpAddr, Ipv6Addr};
+
+use keepalive_ebpf::wire::{NOTICE_SIZE, NOTICED_SIZE, RECORD_SIZE, STACK_DEPTH};
 use proptest::prelude::*;
 
-use super::*;
-use crate::event::Cause;
+use super::{message::Wire, *};
+use crate::event::{Cause, Time};
 
 const CLOCK: Clock = Clock::with_offset(1_000_000_000);
 const HZ: u32 = 250;
@@ -42,14 +45,12 @@ fn base() -> Record {
         retransmits: 0,
         rtt_us: wire::NO_RTT,
         err: 110,
-        err_soft: 0,
         snd_una: 100,
         snd_nxt: 100,
         write_seq: 100,
         retries2: 15,
         refs: 2,
         user_tgid: 0,
-        reserved: 0,
     }
 }
 
@@ -75,11 +76,9 @@ fn base_notice() -> wire::Notice {
         kind: wire::kind::FORKED,
         size: NOTICE_SIZE as u16,
         tgid: 60,
-        start_ns: 9,
-        inode: 0,
         parent: 59,
         reserved: 0,
-        comm: (*b"child\0\0\0\0\0\0\0\0\0\0\0").into(),
+        inode: 0,
     }
 }
 
@@ -197,6 +196,7 @@ fn hostile_bytes_are_refused_by_name() {
     let whole = bytes(&base());
     let decode = |bytes: &[u8]| super::item(bytes, &CLOCK, HZ);
     assert_eq!(decode(&[]), Err(DecodeError::Length(0)));
+    assert_eq!(decode(&whole[..1]), Err(DecodeError::Length(1)));
     assert_eq!(
         decode(&whole[..RECORD_SIZE - 1]),
         Err(DecodeError::Length(RECORD_SIZE - 1))
@@ -210,7 +210,13 @@ fn hostile_bytes_are_refused_by_name() {
 
     let refused = |record: Record| self::decode(&record).unwrap_err();
     assert_eq!(refused(Record { kind: 0, ..base() }), DecodeError::Kind(0));
-    assert_eq!(refused(Record { kind: 6, ..base() }), DecodeError::Kind(6));
+    assert_eq!(
+        refused(Record { kind: 11, ..base() }),
+        DecodeError::Kind(11)
+    );
+    // A kind of another type, which has another length.
+    let forked = Record { kind: 7, ..base() };
+    assert_eq!(refused(forked), DecodeError::Length(RECORD_SIZE));
     assert_eq!(refused(Record { size: 8, ..base() }), DecodeError::Size(8));
     assert_eq!(
         refused(Record {
@@ -272,11 +278,11 @@ fn an_error_received_names_the_receiver_and_the_delay() {
         ..base_noticed()
     });
     assert_eq!(call, Err(DecodeError::Call(9)));
-    let other = item(&Noticed {
-        kind: wire::kind::PROBE,
+    let short = item(&Noticed {
+        size: 8,
         ..base_noticed()
     });
-    assert_eq!(other, Err(DecodeError::Kind(wire::kind::PROBE)));
+    assert_eq!(short, Err(DecodeError::Size(8)));
     // Dead later than noticed: clocks do not run backwards, but bytes may.
     let early = item(&Noticed {
         died_ns: u64::MAX,

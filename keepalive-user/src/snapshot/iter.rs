@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use keepalive_ebpf::{
-    row::{ROW_SIZE, Row, STOPPED, flag},
-    wire::NEVER,
-};
+use keepalive_ebpf::wire::{NEVER, ROW_SIZE, Row, STOPPED, row::flag};
 
 use super::facts::{Facts, Own};
 use crate::decode::{self, DecodeError};

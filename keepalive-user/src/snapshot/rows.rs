@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use keepalive_ebpf::row::ROW_SIZE;
+use keepalive_ebpf::wire::ROW_SIZE;
 
 use super::facts::{Facts, Key};
 use crate::source::HostError;

@@ -7,7 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, MapData},
 };
-use keepalive_ebpf::config::{Config, TRACKED_SOCKETS};
+use keepalive_ebpf::wire::config::{Config, TRACKED_SOCKETS};
 
 use super::{
     attach::{Plan, attached::Attached, hook::Hook, order, reentrancy_guards},

@@ -34,14 +34,14 @@ pub static HOOKS: &[Hook] = &[
         tracepoint("task", "task_rename"),
         Turn::Ends,
     )
-    .guarded_by("process_rename_twin"),
+    .guarded_by("process_rename_guard"),
     Hook::new(
         Purpose::Process,
         "process_exit",
         tracepoint("sched", "sched_process_exit"),
         Turn::Ends,
     )
-    .guarded_by("process_exit_twin"),
+    .guarded_by("process_exit_guard"),
     Hook::new(
         Purpose::Accept,
         "accept_fexit",
@@ -56,7 +56,7 @@ pub static HOOKS: &[Hook] = &[
         SET_STATE,
         Turn::Beginnings,
     )
-    .guarded_by("lifetime_set_state_twin"),
+    .guarded_by("lifetime_set_state_guard"),
     // Before `death_set_state`, which takes no death for a timeout that these have not seen.
     Hook::new(
         Purpose::Death,
@@ -97,7 +97,7 @@ pub static HOOKS: &[Hook] = &[
     )
     .only(WITH_TRAMPOLINES)
     .optional("; a socket passed to another process is found by scanning descriptors")
-    .guarded_by("passed_fentry_twin"),
+    .guarded_by("passed_fentry_guard"),
     // The exit before the entry: an exit alone is ignored, an entry alone would lose the probe.
     Hook::new(
         Purpose::Keepalive,
@@ -164,7 +164,7 @@ pub static HOOKS: &[Hook] = &[
         Call::Splice,
         Call::Sendfile,
     ])
-    .guarded_by("noticed_release_fentry_twin"),
+    .guarded_by("noticed_release_fentry_guard"),
     Hook::new(
         Purpose::Noticed,
         "noticed_recv",

@@ -3,10 +3,7 @@
 
 use std::ops::Deref;
 
-use keepalive_ebpf::{
-    config::Config,
-    layout::{Field, Layout},
-};
+use keepalive_ebpf::wire::{Config, Field, Layout};
 
 use super::btf::{Btf, BtfError, Wanted};
 

@@ -9,10 +9,9 @@ use aya::{
     },
 };
 use ipnet::IpNet;
-use keepalive_ebpf::{
-    config::{Config, PORT_WORDS, filter},
-    layout::Field,
-    wire::{AF_INET, AF_INET6},
+use keepalive_ebpf::wire::{
+    AF_INET, AF_INET6, Config, Field,
+    config::{PORT_WORDS, filter},
 };
 
 use crate::{

@@ -16,7 +16,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use keepalive_ebpf::{config::Config, layout::Layout};
+use keepalive_ebpf::wire::{Config, Layout};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::object::{OBJECT, Shared};

@@ -4,7 +4,7 @@ pub mod filters;
 pub mod loader;
 pub mod object;
 
-use keepalive_ebpf::config::Config;
+use keepalive_ebpf::wire::Config;
 
 use super::kernel_info::{layout::KernelTypes, preflight};
 use crate::settings::Filters;

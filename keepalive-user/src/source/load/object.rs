@@ -1,7 +1,7 @@
 //! The compiled kernel half, and the types that it shares with user space.
 
 use aya::{Ebpf, Pod, include_bytes_aligned, maps::Map};
-use keepalive_ebpf::{config::Config, layout::Layout, wire};
+use keepalive_ebpf::wire::{self, Config, Layout};
 
 use crate::source::error::HostError;
 
@@ -14,14 +14,14 @@ pub static OBJECT: &[u8] = include_bytes_aligned!(env!("KATRACE_EBPF_OBJECT"));
 pub struct Shared<T>(pub T);
 
 /// What one CPU could not deliver or follow.
-pub type Drops = Shared<wire::Drops>;
+pub type LossesOfCpu = Shared<wire::Losses>;
 
 // SAFETY: `repr(C)` of integers without padding, `Copy`, any bit pattern valid.
 unsafe impl Pod for Shared<Layout> {}
 // SAFETY: as above; its size is asserted where it is defined.
 unsafe impl Pod for Shared<Config> {}
 // SAFETY: as above.
-unsafe impl Pod for Shared<wire::Drops> {}
+unsafe impl Pod for Shared<wire::Losses> {}
 // SAFETY: as above.
 unsafe impl Pod for Shared<wire::Lineage> {}
 

@@ -16,7 +16,7 @@ use super::syscalls;
 use crate::source::{error::HostError, kernel_info::functions::Functions};
 
 /// The program.
-pub const PROGRAM: &str = "descriptors_iter";
+pub const PROGRAM: &str = "fd_iter";
 /// Bytes to ask for at once.
 const PIECE: usize = 64 << 10;
 /// Inode number of the host's pid namespace (`PROC_PID_INIT_INO`).

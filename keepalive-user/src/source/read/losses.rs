@@ -1,20 +1,18 @@
 //! What the kernel half could not deliver or follow.
 
+use crate::source::{
+    error::HostError,
+    load::object::{self, LossesOfCpu, Shared},
+};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
 };
-use keepalive_ebpf::wire;
 
-use crate::source::{
-    error::HostError,
-    load::object::{self, Drops, Shared},
-};
-
-const MAP: &str = "DROPS";
+const MAP: &str = "LOSSES";
 
 /// The map with the counts of each CPU.
-pub struct Losses(PerCpuArray<MapData, Drops>);
+pub struct Losses(PerCpuArray<MapData, LossesOfCpu>);
 
 /// Counts since the start, of all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +47,7 @@ impl Losses {
             .fold(Dropped::default(), |sum, Shared(cpu)| Dropped {
                 lost: sum.lost + cpu.lost(),
                 unheard: sum.unheard + cpu.unheard(),
-                untracked: sum.untracked + cpu.0[wire::Drops::UNTRACKED],
+                untracked: sum.untracked + cpu.untracked(),
             }))
     }
 }

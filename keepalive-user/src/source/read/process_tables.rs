@@ -6,10 +6,7 @@ use aya::{
     maps::{HashMap, MapData},
     programs::{ProgramError, ProgramFd, RawTracePoint},
 };
-use keepalive_ebpf::{
-    config::NAMED,
-    wire::{Descriptor, Lineage},
-};
+use keepalive_ebpf::wire::{Descriptor, Lineage, config::WATCHED};
 
 use super::{fd_iter::FdIterator, syscalls};
 use crate::source::{
@@ -18,7 +15,7 @@ use crate::source::{
 };
 
 /// The program that writes to the table of processes for user space. No hook runs it.
-pub const WRITER: &str = "named_run";
+pub const WRITER: &str = "watch_pid";
 
 /// What user space asks and tells the kernel half between events.
 ///
@@ -58,7 +55,7 @@ impl ProcessTables {
     pub fn watch(&mut self, pid: u32) -> bool {
         match self.write(pid, true) {
             Some(written) => written,
-            None => self.processes.insert(pid, NAMED, 0).is_ok(),
+            None => self.processes.insert(pid, WATCHED, 0).is_ok(),
         }
     }
 

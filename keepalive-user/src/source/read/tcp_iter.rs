@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The program.
-pub const PROGRAM: &str = "sockets_iter";
+pub const PROGRAM: &str = "tcp_iter";
 
 /// The iterator, loaded.
 pub struct SocketIterator {

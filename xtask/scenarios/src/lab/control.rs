@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Error, Result, bail};
 use aya::{
-    Ebpf,
+    Ebpf, EbpfLoader,
     maps::{Array, MapData, PerCpuArray},
     programs::RawTracePoint,
 };
 
-use super::Short;
+use super::{Short, btf};
 
 const FUNCTION: &str = "tcp_keepalive_timer";
 /// A reading of some microseconds, between softirqs that are milliseconds apart.
@@ -34,7 +34,11 @@ pub struct Softirqs {
 impl Control {
     pub fn attach(object: &Path) -> Result<Self> {
         let bytes = fs::read(object).with_context(|| format!("read {}", object.display()))?;
-        let mut ebpf = Ebpf::load(&bytes).context("load the control")?;
+        let offset = u64::from(btf::member_offset("timer_list", "function")?);
+        let mut ebpf = EbpfLoader::new()
+            .override_global("FUNCTION_OFFSET", &offset, true)
+            .load(&bytes)
+            .context("load the control")?;
         let map = ebpf.map_mut("FUNCTION").context("it has no FUNCTION")?;
         Array::try_from(map)?.set(0, address()?, 0)?;
         for (name, tracepoint) in [

@@ -2,6 +2,7 @@
 //! kernel's own counters, and katrace itself as a process under observation.
 
 pub mod actor;
+mod btf;
 pub mod cgroup;
 pub mod control;
 pub mod counters;

@@ -4,7 +4,7 @@
 
 use std::ops::Deref;
 
-use keepalive_ebpf::layout::Field;
+use keepalive_ebpf::wire::Field;
 
 use super::{
     Btf, BtfError, Wanted,

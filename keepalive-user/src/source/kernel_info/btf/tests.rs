@@ -73,7 +73,7 @@ fn made_of(types: &[&[u32]], strings: &[u8]) -> Vec<u8> {
 
 const STRUCT_OF_ONE: u32 = kind::STRUCT << 24 | 1;
 
-fn field_of(types: &[&[u32]], path: &str) -> Result<keepalive_ebpf::layout::Field, BtfError> {
+fn field_of(types: &[&[u32]], path: &str) -> Result<keepalive_ebpf::wire::Field, BtfError> {
     let data = made_of(types, b"\0sock\0member\0");
     Btf::parse(data, &[Wanted::Struct("sock")])?.field("sock", path)
 }

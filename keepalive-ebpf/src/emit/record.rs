@@ -1,42 +1,35 @@
-//! From a `struct sock` to a wire record. The only room that reads the kernel's socket structures.
-
-mod ends;
-mod known;
-mod owner;
-mod row;
-mod sock;
-
-pub use ends::Ends;
-pub use known::KnownSock;
-pub use owner::{Process, Task};
-pub use row::row;
-pub use sock::{Sock, Timer, state};
+//! Fills the messages of the ring.
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_stack};
 use keepalive_ebpf::wire::{
-    NO_RTT, NOTICE_SIZE, NOTICED_SIZE, Notice, Noticed, RECORD_SIZE, Record, STACK_DEPTH, Sixteen,
-    call, flag, kind,
+    NO_RTT, NOTICED_SIZE, Noticed, RECORD_SIZE, Record, STACK_DEPTH, Sixteen, call, flag, kind,
 };
 
-use crate::{family, track};
+use crate::{
+    kernel::{Process, Sock, memory::now_ns},
+    state::{last_users, socket_state},
+};
 
-/// What a hook knows beyond the socket itself.
+/// What a hook knows about an event beyond what the socket itself tells.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Moment {
+    /// One of [`kind`].
     pub kind: u16,
-    /// State before the event.
+    /// TCP state before the event.
     pub state: u8,
     /// The probe found a route.
     pub sent: bool,
+    /// Unanswered probes.
     pub unanswered: u32,
+    /// Time from the last probe to its answer: microseconds, or [`NO_RTT`].
     pub rtt_us: u32,
 }
 
 impl Moment {
-    /// An event that has nothing to say of probes beyond what the socket counts.
+    /// An event of which the socket's own count of probes says enough.
     #[inline(always)]
     pub fn of(kind: u16, state: u8, sock: Sock) -> Self {
         Self {
@@ -49,12 +42,14 @@ impl Moment {
     }
 }
 
-/// Fills `record` whole: it is ring memory, and what is not written would be another's data.
+/// Writes every field of `record`. It is memory of the ring: a field that is not written would show
+/// what stood there before.
 #[inline(always)]
 pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
-    // What a branch decided goes into the record at once, where the verifier forgets which branch it
-    // was; what it still knows it walks on with once for each. For the same reason nothing branches
-    // between a record's reservation, which it numbers, and the filters.
+    // The order serves the verifier. It checks the rest of a program once for each state that it can
+    // tell apart. After a branch, what the branch decided is written into the record at once, because
+    // there the verifier forgets it. For the same reason nothing branches between the reservation of
+    // the record, which the verifier numbers, and the filters.
     let ends = sock.ends();
     record.laddr = ends.laddr;
     record.raddr = ends.raddr;
@@ -71,7 +66,7 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     (record.inode, record.refs) = sock.inode_and_refs();
     record.user_tgid = 0;
     if record.refs > 1 {
-        record.user_tgid = family::last_user(sock);
+        record.user_tgid = last_users::last_user(sock);
     }
     let net = sock.net();
     record.keepidle = sock.keepidle(net);
@@ -80,7 +75,7 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
 
     record.kind = moment.kind;
     record.size = RECORD_SIZE as u16;
-    record.time_ns = crate::mem::now_ns();
+    record.time_ns = now_ns();
     record.netns = net.inum();
     record.state = moment.state;
     record.user_timeout = sock.user_timeout();
@@ -89,26 +84,24 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     record.retransmits = sock.retransmits();
     record.rtt_us = moment.rtt_us;
     record.err = sock.err();
-    record.err_soft = sock.err_soft();
     record.snd_una = sock.snd_una();
     record.snd_nxt = sock.snd_nxt();
     record.write_seq = sock.write_seq();
     record.retries2 = net.retries2();
-    record.reserved = 0;
 
-    // Last: the verifier walks on once with an entry and once without.
-    if let Some(tracked) = track::get(sock) {
+    // Last, because from here on the verifier checks twice: with an entry and without.
+    if let Some(state) = socket_state::get(sock) {
         if record.inode == 0 {
-            record.inode = tracked.inode;
+            record.inode = state.inode;
         } else {
-            tracked.inode = record.inode;
+            state.inode = record.inode;
         }
-        tracked.told = 1;
-        record.owner_tgid = tracked.task.tgid;
-        record.owner_from = tracked.owner_from;
-        record.owner_start_ns = tracked.task.start_ns;
-        record.owner_since_ns = tracked.since_ns;
-        record.owner_comm = tracked.task.comm;
+        state.told = 1;
+        record.owner_tgid = state.task.tgid;
+        record.owner_from = state.owner_from;
+        record.owner_start_ns = state.task.start_ns;
+        record.owner_since_ns = state.since_ns;
+        record.owner_comm = state.task.comm;
     } else {
         record.owner_tgid = 0;
         record.owner_from = 0;
@@ -118,7 +111,7 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     }
 }
 
-/// The current task receives `err` of a connection that died. Fills `noticed` whole.
+/// Writes every field of `noticed`: the current task receives `err` of a connection that died.
 #[inline(always)]
 pub fn fill_noticed(
     noticed: &mut Noticed,
@@ -132,7 +125,7 @@ pub fn fill_noticed(
     noticed.kind = kind::NOTICED;
     noticed.size = NOTICED_SIZE as u16;
     noticed.tgid = (ids >> 32) as u32;
-    noticed.time_ns = crate::mem::now_ns();
+    noticed.time_ns = now_ns();
     noticed.died_ns = died_ns;
     noticed.inode = inode;
     noticed.comm = Sixteen::default();
@@ -144,7 +137,8 @@ pub fn fill_noticed(
     noticed.call = call;
     noticed.reserved = [0; 7];
     if call == call::BY_STACK {
-        // SAFETY: the destination is as long as said. The helper clears what it does not fill.
+        // SAFETY: the destination is as long as the third argument says. The helper clears the part
+        // that it does not fill.
         unsafe {
             bpf_get_stack(
                 ctx,
@@ -156,18 +150,4 @@ pub fn fill_noticed(
     } else {
         noticed.stack = [0; STACK_DEPTH];
     }
-}
-
-/// What becomes of a process. Fills `notice` whole.
-#[inline(always)]
-pub fn fill_notice(notice: &mut Notice, kind: u16, process: Process, parent: u32, name: u64) {
-    notice.kind = kind;
-    notice.size = NOTICE_SIZE as u16;
-    notice.tgid = process.tgid();
-    notice.start_ns = process.start_ns();
-    notice.inode = 0;
-    notice.parent = parent;
-    notice.reserved = 0;
-    notice.comm = Sixteen::default();
-    owner::read_name(name, &mut notice.comm);
 }

@@ -1,26 +1,27 @@
-//! Processes: the task that is running, where that is the task that acts, and those that hooks on
-//! processes tell of.
+//! Processes: the task that runs now, and the tasks that hooks on processes are given.
 
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid,
-    generated::{bpf_get_current_task, bpf_probe_read_kernel_str},
-};
-use keepalive_ebpf::wire::{COMM_LEN, Sixteen};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
+use keepalive_ebpf::wire::Sixteen;
 
-use crate::mem::{field, read, read_16};
+use super::memory::{field, read, read_16};
 
-/// A thread group, with the start time without which a pid is no identity.
+/// A process, as it is remembered. A pid alone is no identity, because the kernel reuses it. The start
+/// time makes it one.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Task {
-    /// `CLOCK_BOOTTIME` nanoseconds.
+    /// `CLOCK_BOOTTIME`, nanoseconds.
     pub start_ns: u64,
+    /// Thread group id in the initial pid namespace.
     pub tgid: u32,
+    /// Zero: stands where padding would be.
     pub reserved: u32,
+    /// Its name, NUL-padded.
     pub comm: Sixteen,
 }
 
 impl Task {
+    /// No process.
     pub const NONE: Self = Self {
         start_ns: 0,
         tgid: 0,
@@ -28,10 +29,11 @@ impl Task {
         comm: Sixteen([0; 2]),
     };
 
-    /// Becomes the current task; false when that is a kernel thread: work a thread does for a socket
-    /// (MPTCP's worker connects subflows) says nothing of who holds it.
+    /// Fills this with the current process. False for a kernel thread: what a kernel thread does to a
+    /// socket says nothing of who holds it (MPTCP's worker connects subflows).
     ///
-    /// Only for hooks in process context. In a softirq the current task is whoever was interrupted.
+    /// Only for hooks in process context. In a softirq the current task is the one that was
+    /// interrupted.
     #[inline(always)]
     pub fn become_current(&mut self) -> bool {
         let Some(leader) = Process::current() else {
@@ -39,7 +41,7 @@ impl Task {
         };
         self.start_ns = leader.start_ns();
         self.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-        // The process's name; threads may have names of their own.
+        // The leader's name is the process's. Threads may have names of their own.
         leader.read_comm(&mut self.comm);
         true
     }
@@ -50,18 +52,18 @@ impl Task {
 pub struct Process(pub u64);
 
 impl Process {
-    /// The leader of the running task's thread group; nothing for a kernel thread.
+    /// The leader of the current task's thread group; `None` for a kernel thread.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        let task = running_task();
-        // Its memory is the first that an ending process gives back, its files come later.
+        let task = current_task();
+        // A process that ends gives its memory back first and its files later.
         (read!(task, task_mm) != 0 || !Self(task).lives()).then(|| Self::of_task(task))
     }
 
-    /// The leader of the running task's thread group, a kernel thread too.
+    /// The leader of the current task's thread group, for a kernel thread too.
     #[inline(always)]
     pub fn running() -> Self {
-        Self::of_task(running_task())
+        Self::of_task(current_task())
     }
 
     /// The leader of a task's thread group.
@@ -70,12 +72,13 @@ impl Process {
         Self(read!(task, task_group_leader))
     }
 
+    /// It is the leader of its thread group.
     #[inline(always)]
     pub fn is_leader(self) -> bool {
         Self::of_task(self.0) == self
     }
 
-    /// It shares its descriptors with the leader of its thread group, and is another.
+    /// It is not the leader of its thread group, and uses the leader's table of descriptors.
     #[inline(always)]
     pub fn shares_files(self, leader: Self) -> bool {
         leader != self && read!(leader.0, task_files) == read!(self.0, task_files)
@@ -87,24 +90,19 @@ impl Process {
         read!(self.0, task_tgid) as u32
     }
 
-    /// `CLOCK_BOOTTIME` nanoseconds.
+    /// Its start: `CLOCK_BOOTTIME`, nanoseconds.
     #[inline(always)]
     pub fn start_ns(self) -> u64 {
         read!(self.0, task_start_boottime)
     }
 
-    /// Any of its threads has not ended yet.
+    /// One of its threads has not ended yet.
     #[inline(always)]
     pub fn lives(self) -> bool {
         read!(read!(self.0, task_signal), signal_live) as u32 != 0
     }
 
-    /// Where its name stands.
-    #[inline(always)]
-    pub fn comm(self) -> u64 {
-        self.0 + u64::from(field!(task_comm).offset)
-    }
-
+    /// Reads its name, NUL-padded.
     #[inline(always)]
     pub fn read_comm(self, to: &mut Sixteen) {
         read_16(self.0, field!(task_comm), to);
@@ -112,17 +110,7 @@ impl Process {
 }
 
 #[inline(always)]
-fn running_task() -> u64 {
-    // SAFETY: the helper returns the address of the running task and touches nothing.
+fn current_task() -> u64 {
+    // SAFETY: the helper returns the address of the current task and touches nothing.
     unsafe { bpf_get_current_task() }
-}
-
-/// A name of any length, cut to what fits.
-#[inline(always)]
-pub fn read_name(from: u64, to: &mut Sixteen) {
-    // SAFETY: the helper checks the source itself, and writes at most the sixteen bytes borrowed
-    // here.
-    unsafe {
-        bpf_probe_read_kernel_str((&raw mut *to).cast(), COMM_LEN as u32, from as *const _);
-    }
 }

@@ -2,23 +2,30 @@
 
 use keepalive_ebpf::wire::{AF_INET, AF_INET6, Sixteen, flag};
 
-use super::Sock;
-use crate::mem::{field, read, read_16};
+use super::{
+    memory::{field, read, read_16},
+    sock::Sock,
+};
 
-/// Both ends of a connection, as they are filtered and sent.
+/// Both ends of a connection, in the form in which they are filtered and sent.
 pub struct Ends {
+    /// Local address; IPv4 in its v4-mapped form.
     pub laddr: Sixteen,
+    /// Remote address, in the same form.
     pub raddr: Sixteen,
+    /// Local port, host byte order.
     pub lport: u16,
+    /// Remote port, host byte order.
     pub rport: u16,
+    /// [`AF_INET`] for v4-mapped addresses too.
     pub family: u8,
     /// Bits of [`flag`] that follow from the addresses.
     pub flags: u8,
 }
 
 impl Sock {
-    /// Both ends. `inet_sport` rather than `inet_num` for the local port: that one is already 0
-    /// when a dying socket's state changes.
+    /// Reads both ends. The local port comes from `inet_sport`, because `inet_num` is already 0 when
+    /// the state of a dying socket changes.
     #[inline(always)]
     pub fn ends(self) -> Ends {
         let mut ends = Ends {

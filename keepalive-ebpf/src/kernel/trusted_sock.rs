@@ -1,20 +1,22 @@
-//! What the verifier lets a program read without calling a helper.
+//! A socket that a program may read without calling a helper.
 
 use aya_ebpf::programs::FEntryContext;
 
-use crate::mem::{config, load};
+use super::memory::{config, load};
 
-/// A `struct sock` of which the verifier knows that it is one: a trampoline's argument. It is read
-/// without calling a helper, for the hook that every call on any socket passes, and stored nowhere.
-pub struct KnownSock(u64);
+/// A `struct sock` that is an argument of a trampoline. The verifier knows its type, so its fields are
+/// read by plain loads, which cost less than a helper. For the hook that every call on any socket
+/// passes. It must not be stored in a map.
+pub struct TrustedSock(u64);
 
-impl KnownSock {
-    /// The first argument of the function.
+impl TrustedSock {
+    /// The first argument of the hooked function.
     #[inline(always)]
     pub fn of(ctx: &FEntryContext) -> Self {
         Self(ctx.arg(0))
     }
 
+    /// One of [`super::sock::state`], or a state that katrace never compares with.
     #[inline(always)]
     pub fn state(&self) -> u8 {
         load!(self.0, skc_state as u8) as u8
@@ -26,8 +28,8 @@ impl KnownSock {
         load!(self.0, sk_flags as u64) & (1 << config!(sock_keepopen)) != 0
     }
 
-    /// Exactly one reference to its file. An MPTCP subflow has no file of its own, so of that this
-    /// says nothing.
+    /// There is exactly one reference to its file. An MPTCP subflow has no file of its own: for that
+    /// the answer is always no.
     #[inline(always)]
     pub fn has_one_reference(&self) -> bool {
         let file = load!(load!(self.0, sk_socket as u64), socket_file as u64);

@@ -1,10 +1,10 @@
-//! From a `struct sock` to a row of the listing.
+//! Makes the rows of the listing.
 
-use keepalive_ebpf::row::{ROW_SIZE, Row, flag};
+use keepalive_ebpf::wire::{ROW_SIZE, Row, row::flag};
 
-use super::{Sock, state};
+use crate::kernel::{Sock, state};
 
-/// What the listing says of a socket.
+/// What the listing shows of a socket in this state.
 #[inline(always)]
 pub fn row(sock: Sock, state: u8) -> Row {
     let ends = sock.ends();
@@ -33,7 +33,7 @@ pub fn row(sock: Sock, state: u8) -> Row {
         timer: sock.keepalive_left(),
         silence: sock.silence(),
         unanswered: sock.probes_out(),
-        // A listener keeps its backlog where others keep their queue.
+        // In a listener these fields hold its backlog.
         unacked: if state == state::LISTEN {
             0
         } else {

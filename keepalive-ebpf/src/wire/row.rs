@@ -1,6 +1,6 @@
 //! What the iterator over TCP sockets writes: one row of fixed size for each socket.
 
-use crate::wire::Sixteen;
+use super::sixteen::Sixteen;
 
 /// Bits of [`Row::flags`].
 pub mod flag {
@@ -8,21 +8,22 @@ pub mod flag {
     pub const KEEPALIVE: u8 = 1 << 0;
 }
 
-/// [`Row::timer`] of a keepalive timer that does not run.
+/// [`Row::timer`] when the keepalive timer does not run.
 pub const STOPPED: u32 = u32::MAX;
 
-/// One socket, in the kernel's own units. Namespace defaults are not resolved: 0 asks for them.
+/// One socket, in the kernel's own units. A setting of 0 means the namespace's default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Row {
-    /// Socket inode, 0 if no file refers to it.
+    /// Inode number of the socket, 0 if no file refers to it.
     pub inode: u64,
-    /// Both ends; an IPv4 address stands in its v4-mapped form.
+    /// Local address. An IPv4 address stands in its v4-mapped form.
     pub laddr: Sixteen,
+    /// Remote address, in the same form.
     pub raddr: Sixteen,
-    /// [`ROW_SIZE`], so that a reader of another build refuses instead of guessing.
+    /// [`ROW_SIZE`]. A reader that was built for another size refuses the row.
     pub size: u16,
-    /// As [`crate::wire::Record::family`].
+    /// As [`super::Record::family`].
     pub family: u8,
     /// TCP state (include/net/tcp_states.h).
     pub state: u8,
@@ -30,31 +31,33 @@ pub struct Row {
     pub flags: u8,
     /// How often the retransmission timeout was doubled.
     pub backoff: u8,
-    /// Host byte order.
+    /// Local port, host byte order.
     pub lport: u16,
+    /// Remote port, host byte order.
     pub rport: u16,
-    /// Zero: spells out what would be padding.
+    /// Zero: stands where padding would be.
     pub reserved: u16,
+    /// Inode number of the network namespace.
     pub netns: u32,
-    /// Jiffies, 0 = the namespace's.
+    /// Silence before the first probe: jiffies, 0 = the namespace's.
     pub keepidle: u32,
-    /// Jiffies, 0 = the namespace's.
+    /// Time between probes: jiffies, 0 = the namespace's.
     pub keepintvl: u32,
-    /// 0 = the namespace's.
+    /// Unanswered probes that end the connection, 0 = the namespace's.
     pub keepcnt: u32,
-    /// Milliseconds, 0 = unset.
+    /// `TCP_USER_TIMEOUT`: milliseconds, 0 = unset.
     pub user_timeout: u32,
-    /// Jiffies until the keepalive timer expires, or [`STOPPED`].
+    /// Time until the keepalive timer expires: jiffies, or [`STOPPED`].
     pub timer: u32,
-    /// Jiffies since the peer was last heard, or [`crate::wire::NEVER`].
+    /// Time since the peer was last heard: jiffies, or [`super::NEVER`].
     pub silence: u32,
-    /// Probes unanswered.
+    /// Unanswered probes.
     pub unanswered: u32,
-    /// Bytes written and not acknowledged.
+    /// Bytes that were written and are not acknowledged.
     pub unacked: u32,
-    /// The retransmission timeout as it stands, jiffies.
+    /// The present retransmission timeout: jiffies.
     pub rto: u32,
-    /// What it may grow to, jiffies; 0 where the kernel has one limit for all sockets.
+    /// The largest it may become: jiffies, 0 where the kernel has one limit for all sockets.
     pub rto_max: u32,
 }
 

@@ -1,13 +1,9 @@
-//! Reading kernel memory and the read-only globals. Every unsafe read of either goes through here.
+//! Reads of kernel memory, of the read-only globals and of clocks. Everything unsafe about them is here.
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use keepalive_ebpf::{
-    config::Config,
-    layout::{Field, Layout},
-    wire::Sixteen,
-};
+use keepalive_ebpf::wire::{Config, Field, Layout, Sixteen};
 
 /// Set by the user half before load, read-only after.
 #[unsafe(no_mangle)]
@@ -25,9 +21,9 @@ pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// The place of a field, as the user half set it.
 macro_rules! field {
     ($name:ident) => {{
-        // SAFETY: a live static of this very type; volatile, because its bytes are set at load and
-        // the compiler must not take the zeros it sees here for their value.
-        unsafe { core::ptr::read_volatile(&raw const $crate::mem::LAYOUT.$name) }
+        // SAFETY: a live static of this very type. Volatile, because its bytes are set at load: the
+        // compiler must not take the zeros that it sees here for their value.
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::memory::LAYOUT.$name) }
     }};
 }
 
@@ -35,36 +31,37 @@ macro_rules! field {
 macro_rules! config {
     ($name:ident) => {{
         // SAFETY: as for `field!`.
-        unsafe { core::ptr::read_volatile(&raw const $crate::mem::CONFIG.$name) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::memory::CONFIG.$name) }
     }};
 }
 
 /// The unsigned integer `name` of the kernel structure at `base`; 0 where the kernel lacks it.
 macro_rules! read {
     ($base:expr, $name:ident) => {
-        $crate::mem::read_field($base, $crate::mem::field!($name))
+        $crate::kernel::memory::read_field($base, $crate::kernel::memory::field!($name))
     };
 }
 
-/// The same of type `$type`, without a helper's call: `$base` is an argument of a trampoline, of
-/// which the verifier knows the structure it points to.
+/// The same integer, of type `$type`, without a call of a helper. For this `$base` must be an argument
+/// of a trampoline, so that the verifier knows to which structure it points.
 macro_rules! load {
     ($base:expr, $name:ident as $type:ty) => {
-        $crate::mem::load_field::<$type>($base, $crate::mem::field!($name))
+        $crate::kernel::memory::load_field::<$type>($base, $crate::kernel::memory::field!($name))
     };
 }
 
 pub(crate) use {config, field, load, read};
 
-/// An unsigned integer of the size BTF tells, from kernel memory; 0 if it cannot be read.
+/// An unsigned integer from kernel memory, of the size that BTF tells; 0 if it cannot be read.
 ///
-/// A size of 0 is no case of its own: the helper then copies nothing. A branch here would be one for
-/// each read, and the kernel takes long to remove those it finds never taken.
+/// A size of 0 needs no branch: the helper then copies nothing. There would be a branch for each read,
+/// and the kernel takes long to remove the branches that are never taken.
 #[inline(always)]
 pub fn read_field(base: u64, field: Field) -> u64 {
     let mut value = 0u64;
-    // SAFETY: the helper checks the source address itself and faults softly; the destination is
-    // eight bytes of this stack, and the verifier holds `size`, a constant it knows, to that.
+    // SAFETY: the helper checks the source address itself and returns an error where it cannot read.
+    // The destination is eight bytes of this stack; the verifier knows the constant `size` and makes
+    // sure that it is not larger.
     unsafe {
         bpf_probe_read_kernel(
             (&raw mut value).cast(),
@@ -79,20 +76,20 @@ pub fn read_field(base: u64, field: Field) -> u64 {
     }
 }
 
-/// As [`read_field`], from a structure that the verifier knows. A field of another size than `T` is
-/// left to the helper; the verifier knows the size, and removes the way not taken.
+/// As [`read_field`], from a structure that the verifier knows. A field that has not the size of `T` is
+/// left to the helper. The verifier knows the size, and removes the branch that is not taken.
 #[inline(always)]
 pub fn load_field<T: Copy + Into<u64>>(base: u64, field: Field) -> u64 {
     if field.size as usize != size_of::<T>() {
         return read_field(base, field);
     }
-    // SAFETY: the verifier accepts it only within the structure that `base` points to, and the
-    // kernel lets a load that faults give 0.
+    // SAFETY: the verifier accepts this only inside the structure to which `base` points. Where the
+    // load faults, the kernel makes its result 0.
     unsafe { core::ptr::read_volatile((base + u64::from(field.offset)) as *const T) }.into()
 }
 
-/// Word `n` of a program's context, read as memory: a plain number comes out where the verifier
-/// would see a pointer that must not be stored, and `n` need not be known to the compiler.
+/// Word `n` of a program's context, read as memory. The result is a plain number: the verifier would
+/// forbid to store the pointer that it sees in a direct load. And the compiler need not know `n`.
 #[inline(always)]
 pub fn word(ctx: *mut c_void, n: u32) -> u64 {
     let word = Field {
@@ -102,10 +99,10 @@ pub fn word(ctx: *mut c_void, n: u32) -> u64 {
     read_field(ctx as u64, word)
 }
 
-/// Sixteen bytes at `field`, into `to`.
+/// Reads the sixteen bytes at `field` into `to`.
 #[inline(always)]
 pub fn read_16(base: u64, field: Field, to: &mut Sixteen) {
-    // SAFETY: as in `read_field`; the destination is the sixteen bytes borrowed here.
+    // SAFETY: as in `read_field`. The destination is the sixteen bytes borrowed here.
     unsafe {
         bpf_probe_read_kernel(
             (&raw mut *to).cast(),
@@ -115,7 +112,7 @@ pub fn read_16(base: u64, field: Field, to: &mut Sixteen) {
     };
 }
 
-/// The kernel's tick count, cut to 32 bits as TCP's own stamps are.
+/// The kernel's count of jiffies, cut to 32 bits like TCP's own time stamps.
 #[inline(always)]
 pub fn jiffies() -> u32 {
     // SAFETY: the helper takes nothing and touches nothing.
@@ -129,15 +126,14 @@ pub fn now_ns() -> u64 {
     unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_ns() }
 }
 
-/// `CLOCK_BOOTTIME`, nanoseconds, as a task's start is told.
+/// `CLOCK_BOOTTIME`, nanoseconds: the clock of a task's start time.
 #[inline(always)]
 pub fn boot_ns() -> u64 {
     // SAFETY: the helper takes nothing and touches nothing.
     unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() }
 }
 
-/// A BPF program cannot panic: the verifier would have to accept the jump here, and none is left
-/// after optimisation.
+/// The language asks for this. A BPF program cannot panic: optimisation leaves no call of it.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}
