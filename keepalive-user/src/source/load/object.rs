@@ -14,7 +14,7 @@ pub static OBJECT: &[u8] = include_bytes_aligned!(env!("KATRACE_EBPF_OBJECT"));
 pub struct Shared<T>(pub T);
 
 /// What one CPU could not deliver or follow.
-pub type CpuLosses = Shared<wire::Losses>;
+pub type LossesOfCpu = Shared<wire::Losses>;
 
 // SAFETY: `repr(C)` of integers without padding, `Copy`, any bit pattern valid.
 unsafe impl Pod for Shared<Layout> {}

@@ -1,19 +1,18 @@
 //! What the kernel half could not deliver or follow.
 
+use crate::source::{
+    error::HostError,
+    load::object::{self, LossesOfCpu, Shared},
+};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
 };
 
-use crate::source::{
-    error::HostError,
-    load::object::{self, CpuLosses, Shared},
-};
-
 const MAP: &str = "LOSSES";
 
 /// The map with the counts of each CPU.
-pub struct Losses(PerCpuArray<MapData, CpuLosses>);
+pub struct Losses(PerCpuArray<MapData, LossesOfCpu>);
 
 /// Counts since the start, of all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
