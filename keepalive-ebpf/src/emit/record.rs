@@ -90,6 +90,12 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     record.retries2 = net.retries2();
 
     // Last, because from here on the verifier checks twice: with an entry and without.
+    fill_owner(record, sock);
+}
+
+/// Writes who made the socket, as far as that is remembered, and the inode that a closed socket has no more.
+#[inline(always)]
+fn fill_owner(record: &mut Record, sock: Sock) {
     if let Some(state) = socket_state::get(sock) {
         if record.inode == 0 {
             record.inode = state.inode;

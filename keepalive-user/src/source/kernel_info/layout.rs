@@ -143,90 +143,118 @@ fn no_iterator<D: Deref<Target = [u8]>>(btf: &Btf<D>) -> Option<String> {
     })
 }
 
-fn layout<D: Deref<Target = [u8]>>(btf: &Btf<D>, file_refs: Field) -> Result<Layout, BtfError> {
-    let sock = |path| btf.field("sock", path);
-    let icsk = |path| btf.field("inet_connection_sock", path);
-    let tcp = |path| btf.field("tcp_sock", path);
-    let net = |path| btf.field("net", path);
-    // A kernel without IPv6, without cgroups, or older than the member. It is never read then.
-    let optional = |found: Result<Field, BtfError>| match found {
+/// Makes the function `layout` of a table: the field of [`Layout`], whether katrace can do without it, and the
+/// structure and member that it is. After `or` stands where other kernels have it. The compiler names a field that
+/// has no row.
+macro_rules! members {
+    ($($name:ident: $need:ident $($structure:literal $path:literal) or +,)+) => {
+        fn layout<D: Deref<Target = [u8]>>(btf: &Btf<D>, file_refs: Field) -> Result<Layout, BtfError> {
+            Ok(Layout {
+                file_refs,
+                $($name: $need(btf, &[$(($structure, $path)),+])?,)+
+            })
+        }
+    };
+}
+
+members! {
+    // Linux 7.2, and stable trees with the same change, have a member of its own for the keepalive
+    // timer. There `sk_timer` still exists, as another name of the retransmission timer.
+    keepalive_timer: needed "inet_connection_sock" "icsk_keepalive_timer" or "sock" "sk_timer",
+    timer_function: needed "timer_list" "function",
+    timer_expires: needed "timer_list" "expires",
+    timer_pprev: optional "timer_list" "entry.pprev",
+    skc_family: needed "sock" "__sk_common.skc_family",
+    skc_state: needed "sock" "__sk_common.skc_state",
+    skc_daddr: needed "sock" "__sk_common.skc_daddr",
+    skc_rcv_saddr: needed "sock" "__sk_common.skc_rcv_saddr",
+    skc_v6_daddr: optional "sock" "__sk_common.skc_v6_daddr",
+    skc_v6_rcv_saddr: optional "sock" "__sk_common.skc_v6_rcv_saddr",
+    skc_dport: needed "sock" "__sk_common.skc_dport",
+    skc_net: needed "sock" "__sk_common.skc_net.net",
+    inet_sport: needed "inet_sock" "inet_sport",
+    sk_err: needed "sock" "sk_err",
+    sk_err_soft: needed "sock" "sk_err_soft",
+    sk_flags: needed "sock" "__sk_common.skc_flags",
+    sk_protocol: needed "sock" "sk_protocol",
+    sk_socket: needed "sock" "sk_socket",
+    sk_dst_cache: needed "sock" "sk_dst_cache",
+    sk_cgroup: optional "sock" "sk_cgrp_data.cgroup" or "sock" "sk_cgrp_data.val",
+    icsk_probes_out: needed "inet_connection_sock" "icsk_probes_out",
+    icsk_retransmits: needed "inet_connection_sock" "icsk_retransmits",
+    icsk_user_timeout: needed "inet_connection_sock" "icsk_user_timeout",
+    icsk_lrcvtime: needed "inet_connection_sock" "icsk_ack.lrcvtime",
+    icsk_rto: optional "inet_connection_sock" "icsk_rto",
+    icsk_rto_max: optional "inet_connection_sock" "icsk_rto_max",
+    icsk_backoff: optional "inet_connection_sock" "icsk_backoff",
+    keepalive_time: needed "tcp_sock" "keepalive_time",
+    keepalive_intvl: needed "tcp_sock" "keepalive_intvl",
+    keepalive_probes: needed "tcp_sock" "keepalive_probes",
+    rcv_tstamp: needed "tcp_sock" "rcv_tstamp",
+    snd_una: needed "tcp_sock" "snd_una",
+    snd_nxt: needed "tcp_sock" "snd_nxt",
+    write_seq: needed "tcp_sock" "write_seq",
+    segs_in: needed "tcp_sock" "segs_in",
+    segs_out: needed "tcp_sock" "segs_out",
+    rcv_nxt: needed "tcp_sock" "rcv_nxt",
+    tcp_mstamp: needed "tcp_sock" "tcp_mstamp",
+    net_inum: needed "net" "ns.inum",
+    net_keepalive_time: needed "net" "ipv4.sysctl_tcp_keepalive_time",
+    net_keepalive_intvl: needed "net" "ipv4.sysctl_tcp_keepalive_intvl",
+    net_keepalive_probes: needed "net" "ipv4.sysctl_tcp_keepalive_probes",
+    net_retries2: needed "net" "ipv4.sysctl_tcp_retries2",
+    sk_ino: optional "sock" "sk_ino",
+    socket_in_alloc: needed "socket_alloc" "socket",
+    alloc_ino: needed "socket_alloc" "vfs_inode.i_ino",
+    socket_file: needed "socket" "file",
+    socket_sk: needed "socket" "sk",
+    file_inode: needed "file" "f_inode",
+    file_private_data: needed "file" "private_data",
+    inode_mode: needed "inode" "i_mode",
+    // Kernels without MPTCP have no subflows.
+    tcp_is_mptcp: optional "tcp_sock" "is_mptcp",
+    icsk_ulp_data: needed "inet_connection_sock" "icsk_ulp_data",
+    subflow_conn: optional "mptcp_subflow_context" "conn",
+    task_group_leader: needed "task_struct" "group_leader",
+    task_start_boottime: needed "task_struct" "start_boottime",
+    task_tgid: needed "task_struct" "tgid",
+    task_signal: needed "task_struct" "signal",
+    task_files: needed "task_struct" "files",
+    signal_live: needed "signal_struct" "live.counter",
+    task_mm: needed "task_struct" "mm",
+    task_comm: needed "task_struct" "comm",
+    cgroup_parent_css: optional "cgroup" "self.parent",
+    css_cgroup: optional "cgroup_subsys_state" "cgroup",
+    cgroup_kn: optional "cgroup" "kn",
+    kn_id: optional "kernfs_node" "id",
+    iter_sk_common: optional "bpf_iter__tcp" "sk_common",
+}
+
+/// The first of these members that the kernel has.
+fn needed<D: Deref<Target = [u8]>>(
+    btf: &Btf<D>,
+    members: &[(&'static str, &'static str)],
+) -> Result<Field, BtfError> {
+    let mut found = Err(BtfError::Missing("a member without a name".into()));
+    for (structure, path) in members {
+        found = btf.field(structure, path);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
+
+/// The same. Size 0 on a kernel without IPv6, without cgroups, or older than the member; it is never
+/// read there.
+fn optional<D: Deref<Target = [u8]>>(
+    btf: &Btf<D>,
+    members: &[(&'static str, &'static str)],
+) -> Result<Field, BtfError> {
+    match needed(btf, members) {
         Err(BtfError::Missing(_)) => Ok(Field::default()),
         found => found,
-    };
-
-    Ok(Layout {
-        // Linux 7.2, and stable trees with the same change, have a member of its own for the keepalive
-        // timer. There `sk_timer` still exists, as another name of the retransmission timer.
-        keepalive_timer: icsk("icsk_keepalive_timer").or_else(|_| sock("sk_timer"))?,
-        timer_function: btf.field("timer_list", "function")?,
-        timer_expires: btf.field("timer_list", "expires")?,
-        timer_pprev: optional(btf.field("timer_list", "entry.pprev"))?,
-        skc_family: sock("__sk_common.skc_family")?,
-        skc_state: sock("__sk_common.skc_state")?,
-        skc_daddr: sock("__sk_common.skc_daddr")?,
-        skc_rcv_saddr: sock("__sk_common.skc_rcv_saddr")?,
-        skc_v6_daddr: optional(sock("__sk_common.skc_v6_daddr"))?,
-        skc_v6_rcv_saddr: optional(sock("__sk_common.skc_v6_rcv_saddr"))?,
-        skc_dport: sock("__sk_common.skc_dport")?,
-        skc_net: sock("__sk_common.skc_net.net")?,
-        inet_sport: btf.field("inet_sock", "inet_sport")?,
-        sk_err: sock("sk_err")?,
-        sk_err_soft: sock("sk_err_soft")?,
-        sk_flags: sock("__sk_common.skc_flags")?,
-        sk_protocol: sock("sk_protocol")?,
-        sk_socket: sock("sk_socket")?,
-        sk_dst_cache: sock("sk_dst_cache")?,
-        sk_cgroup: optional(sock("sk_cgrp_data.cgroup").or_else(|_| sock("sk_cgrp_data.val")))?,
-        icsk_probes_out: icsk("icsk_probes_out")?,
-        icsk_retransmits: icsk("icsk_retransmits")?,
-        icsk_user_timeout: icsk("icsk_user_timeout")?,
-        icsk_lrcvtime: icsk("icsk_ack.lrcvtime")?,
-        icsk_rto: optional(icsk("icsk_rto"))?,
-        icsk_rto_max: optional(icsk("icsk_rto_max"))?,
-        icsk_backoff: optional(icsk("icsk_backoff"))?,
-        keepalive_time: tcp("keepalive_time")?,
-        keepalive_intvl: tcp("keepalive_intvl")?,
-        keepalive_probes: tcp("keepalive_probes")?,
-        rcv_tstamp: tcp("rcv_tstamp")?,
-        snd_una: tcp("snd_una")?,
-        snd_nxt: tcp("snd_nxt")?,
-        write_seq: tcp("write_seq")?,
-        segs_in: tcp("segs_in")?,
-        segs_out: tcp("segs_out")?,
-        rcv_nxt: tcp("rcv_nxt")?,
-        tcp_mstamp: tcp("tcp_mstamp")?,
-        net_inum: net("ns.inum")?,
-        net_keepalive_time: net("ipv4.sysctl_tcp_keepalive_time")?,
-        net_keepalive_intvl: net("ipv4.sysctl_tcp_keepalive_intvl")?,
-        net_keepalive_probes: net("ipv4.sysctl_tcp_keepalive_probes")?,
-        net_retries2: net("ipv4.sysctl_tcp_retries2")?,
-        sk_ino: optional(sock("sk_ino"))?,
-        socket_in_alloc: btf.field("socket_alloc", "socket")?,
-        alloc_ino: btf.field("socket_alloc", "vfs_inode.i_ino")?,
-        socket_file: btf.field("socket", "file")?,
-        socket_sk: btf.field("socket", "sk")?,
-        file_refs,
-        file_inode: btf.field("file", "f_inode")?,
-        file_private_data: btf.field("file", "private_data")?,
-        inode_mode: btf.field("inode", "i_mode")?,
-        // Kernels without MPTCP have no subflows.
-        tcp_is_mptcp: optional(tcp("is_mptcp"))?,
-        icsk_ulp_data: icsk("icsk_ulp_data")?,
-        subflow_conn: optional(btf.field("mptcp_subflow_context", "conn"))?,
-        task_group_leader: btf.field("task_struct", "group_leader")?,
-        task_start_boottime: btf.field("task_struct", "start_boottime")?,
-        task_tgid: btf.field("task_struct", "tgid")?,
-        task_signal: btf.field("task_struct", "signal")?,
-        task_files: btf.field("task_struct", "files")?,
-        signal_live: btf.field("signal_struct", "live.counter")?,
-        task_mm: btf.field("task_struct", "mm")?,
-        task_comm: btf.field("task_struct", "comm")?,
-        cgroup_parent_css: optional(btf.field("cgroup", "self.parent"))?,
-        css_cgroup: optional(btf.field("cgroup_subsys_state", "cgroup"))?,
-        cgroup_kn: optional(btf.field("cgroup", "kn"))?,
-        kn_id: optional(btf.field("kernfs_node", "id"))?,
-        iter_sk_common: optional(btf.field("bpf_iter__tcp", "sk_common"))?,
-    })
+    }
 }
 
 #[cfg(test)]
