@@ -5,5 +5,6 @@
 //! into domain types in `decode`.
 
 #![no_std]
+#![deny(missing_docs)]
 
 pub mod wire;

@@ -4,6 +4,8 @@
 //! Data flows one way, `source` → `decode` → `enrich` → `sinks`; no room imports from its right, and
 //! `trace` joins them. docs/architecture.md is the map.
 
+#![deny(missing_docs)]
+
 pub mod audit;
 mod audit_command;
 mod cache;

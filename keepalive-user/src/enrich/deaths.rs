@@ -18,9 +18,13 @@ const DOUBTFUL: Duration = Duration::from_secs(600);
 /// A connection that died, and nobody asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unnoticed {
+    /// When the connection died.
     pub died: Time,
+    /// The socket as it stood then.
     pub socket: Socket,
+    /// Who held it then.
     pub owner: Arc<Owner>,
+    /// What the connection died of.
     pub errno: Errno,
     /// Its last descriptor was closed without anyone receiving the error.
     pub closed: bool,
