@@ -162,7 +162,7 @@ mod programs {
     }
 
     fn count(netns: u32, add: impl FnOnce(&mut Seen)) {
-        let seen = match SEEN.get_ptr_mut(&netns) {
+        let seen = match SEEN.get_ptr_mut(netns) {
             Some(seen) => seen,
             None => {
                 let none = Seen {
@@ -170,10 +170,10 @@ mod programs {
                     deaths: 0,
                 };
                 // Fails where the map is full; then the counts fall short of katrace's, and the scenario fails.
-                if SEEN.insert(&netns, &none, 0).is_err() {
+                if SEEN.insert(netns, none, 0).is_err() {
                     return;
                 }
-                match SEEN.get_ptr_mut(&netns) {
+                match SEEN.get_ptr_mut(netns) {
                     Some(seen) => seen,
                     None => return,
                 }
