@@ -121,16 +121,11 @@ impl Tracer<'_> {
                     pipeline.after_batch(drained?);
                 }
             }
-            if let Some(answers) = answers {
-                let is_first_pass_done = self.pipeline.answer(answers, &self.source)?;
-                if is_first_pass_done {
-                    look_at_progress = None;
-                    let text = progress.take().and_then(Progress::last_text);
-                    self.output.say(text.unwrap_or_default().as_bytes());
-                    self.output.send(&mut self.pipeline.outlet.buffers).await;
-                    self.source.attach_guards()?;
-                    stop.start_clock(self.settings.duration);
-                }
+            if let Some(answers) = answers
+                && self.pipeline.answer(answers, &self.source)?
+            {
+                look_at_progress = None;
+                self.begin(progress.take(), stop).await?;
             }
             self.pipeline.tell(&self.worker);
             tokio::select! {
@@ -141,6 +136,16 @@ impl Tracer<'_> {
             }
         }
         Ok(End::Count)
+    }
+
+    /// The first pass is done, and `ready` stands in the buffers: writes it, and does what had to wait until then.
+    async fn begin(&mut self, progress: Option<Progress>, stop: &mut Stop) -> Result<(), Error> {
+        let text = progress.and_then(Progress::last_text);
+        self.output.say(text.unwrap_or_default().as_bytes());
+        self.output.send(&mut self.pipeline.outlet.buffers).await;
+        self.source.attach_guards()?;
+        stop.start_clock(self.settings.duration);
+        Ok(())
     }
 
     /// Takes what the ring still holds, as long as the worker answers. Then waits a little for the rest of the owners.
