@@ -149,7 +149,7 @@ fn expiries(bench: &Bench) -> Result<Vec<f64>> {
             "{probes} probes where every timer was to wait on"
         );
         let sockets = load.sockets as u64;
-        // Twice each, at the entry and at the exit; other sockets of the host may add to it.
+        // Each expiry runs two programs, at the entry and at the exit. Other sockets of the host may add runs.
         ensure!(
             sample.runs >= 2 * sockets,
             "{sockets} timers expired, the programs ran {} times",

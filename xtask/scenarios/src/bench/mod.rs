@@ -1,6 +1,6 @@
-//! What tracing costs: katrace, the floor, bpftrace and nothing take turns under the same load, and
+//! What tracing costs: katrace, the floor, bpftrace and no tool at all take turns under the same load, and
 //! one table says how they compare. In every run events and losses must add up to what the kernel
-//! counted, so no speed is bought with events.
+//! counted, so no tool looks fast because it misses events.
 
 mod cost;
 pub mod floor;

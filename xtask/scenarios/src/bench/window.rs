@@ -127,7 +127,7 @@ impl Sample {
                     .with_context(|| format!("no number of lost records in: {account}"))?;
                 self.account = account.to_owned();
                 self.events = Some(events);
-                // With a filter that nothing passes, nothing may arrive.
+                // With a filter that rejects everything, nothing may arrive.
                 let due = if args.contains(&NOTHING_PASSES) {
                     0
                 } else {

@@ -1,7 +1,8 @@
 //! The loader of the control: programs beside katrace that count what any program could have seen.
 //!
 //! On some kernels there are softirqs in which no BPF program runs (docs/limitations.md). No tool on tracepoints can
-//! see what happens in them, so katrace is held to the control's counts there, and to the kernel's own elsewhere.
+//! see what happens in them. So with tracepoints katrace's counts are compared with the control's, and with the other
+//! backends they are compared with the kernel's own.
 
 use std::{fs, path::Path};
 

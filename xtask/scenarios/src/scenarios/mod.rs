@@ -27,7 +27,7 @@ use anyhow::Result;
 
 use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many, scene::explain};
 
-/// What a scenario left to do once katrace is ready.
+/// The part of a scenario that runs once katrace is ready.
 pub type Act = Box<dyn FnOnce(&Tracer) -> Result<()> + Send>;
 
 pub type Prepare = fn() -> Result<Act>;
@@ -337,7 +337,7 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "audit-settings",
         Kind::OncePerKernel(audit::settings),
-        "rules about settings fire on their cases and not on their twins; exit codes",
+        "rules about settings: a finding on a socket with the fault, none on one without; exit codes",
     ),
     scenario(
         "audit-now",
@@ -356,7 +356,7 @@ pub const ALL: &[Scenario] = &[
     ),
 ];
 
-/// A scenario in one pair. What `story` finds wrong is told with all that was seen.
+/// A scenario in one pair of namespaces. An error of `story` is reported with all events that were seen.
 fn on(pair: Pair, story: impl FnOnce(&Scene) -> Result<()> + Send + 'static) -> Act {
     Box::new(move |tracer| {
         let scene = Scene::open(tracer, &pair)?;

@@ -69,8 +69,8 @@ pub fn list(katrace: &Katrace, reader: &str, netns: &Netns, more: &[&str]) -> Re
             serde_json::from_str(line).with_context(|| format!("not a record: {line}"))?;
         field(&row, "netns", netns.inode)?;
         if let Some(inode) = row["inode"].as_u64() {
-            let twin = rows.insert(inode, row);
-            ensure!(twin.is_none(), "listed twice: {twin:?}");
+            let earlier = rows.insert(inode, row);
+            ensure!(earlier.is_none(), "listed twice: {earlier:?}");
         }
     }
     Ok(rows)
