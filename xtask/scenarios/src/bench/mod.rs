@@ -34,7 +34,7 @@ use crate::lab::{Katrace, time::in_guest};
 /// Descriptors that this process and each that it starts may have.
 const FILES: u64 = 65_536;
 
-/// Before every line of progress; xtask tells it from the result by this.
+/// Prints a line of progress. Its prefix lets xtask tell progress from the result.
 macro_rules! progress {
     ($($words:tt)*) => { eprintln!("bench: {}", format_args!($($words)*)) };
 }

@@ -113,7 +113,7 @@ impl Step {
     }
 }
 
-/// Of the events that were there to deliver.
+/// The share of all events that was lost.
 fn share(sample: &Sample) -> f64 {
     let all = sample.events.unwrap_or(0) + sample.lost;
     sample.lost as f64 / all.max(1) as f64

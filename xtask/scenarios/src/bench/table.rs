@@ -33,7 +33,7 @@ pub struct Row {
     /// Something else that it is measured against.
     other: Option<Other>,
     reaches: Vec<Reach>,
-    /// Why there is no value of katrace's.
+    /// Why this row has no value for katrace.
     missing: Option<String>,
 }
 

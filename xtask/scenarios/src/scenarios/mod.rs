@@ -55,7 +55,7 @@ pub struct Scenario {
     pub name: &'static str,
     pub about: &'static str,
     pub kind: Kind,
-    /// Without it there is nothing to run, and nothing is counted.
+    /// Where the kernel lacks this feature, the scenario is neither run nor counted.
     pub needs: Option<Feature>,
 }
 
@@ -63,7 +63,7 @@ pub struct Scenario {
 #[derive(Clone, Copy)]
 pub struct Feature {
     pub name: &'static str,
-    /// There where the feature is.
+    /// A path that exists where the kernel has the feature.
     path: &'static str,
 }
 
