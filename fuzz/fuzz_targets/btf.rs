@@ -1,4 +1,4 @@
-//! BTF: whatever the bytes are, the layout is found or a reason given, in bounded time and stack.
+//! BTF: whatever the bytes are, the parser finds the layout or gives a reason, in bounded time and stack.
 
 #![no_main]
 

@@ -9,7 +9,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(place) = place else {
         return;
     };
-    // Nothing is said that the file does not say.
+    // The result must come from the file.
     let text = String::from_utf8_lossy(data);
     assert!(place.path.starts_with('/') && text.contains(&place.path));
     if let Some(container) = &place.container {

@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let command = COMMANDS[usize::from(*command) % COMMANDS.len()];
     let words = std::iter::once("katrace").chain(command.iter().copied());
     match cli::parse(words.chain([value])) {
-        // Whatever the globs are, a name can be held against them.
+        // Whatever the globs are, a name can be compared with them.
         Ok(Request::Trace(settings)) => {
             if let Some(globs) = &settings.filters.comms {
                 let _ = globs.is_match("postgres");

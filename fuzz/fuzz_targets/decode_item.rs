@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let hz = [0, 1, 100, 250, 300, 1000, u32::MAX][usize::from(*hz) % 7];
     let shape = usize::from(*shape) % (RECORD_SIZES.len() + 1);
     let record = match RECORD_SIZES.get(shape) {
-        // Of the right length and with that length in it: what is inside is read.
+        // The bytes have the right length and state it, so that the decoder reads the fields.
         Some(size) => {
             let mut record = bytes.to_vec();
             record.resize(*size, 0);

@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
         );
     }
     if let Ok(net) = &values.net {
-        // Host bits are gone, and a v4-mapped network is IPv4.
+        // The host bits are zero, and a v4-mapped network is IPv4.
         assert_eq!(net.addr(), net.network(), "{values:?}");
         assert_eq!(net.addr(), net.addr().to_canonical(), "{values:?}");
     }

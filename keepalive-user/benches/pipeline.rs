@@ -28,7 +28,7 @@ use keepalive_ebpf::wire::{self, RECORD_SIZE, Record};
 /// Jiffies per second, as on Debian.
 const HZ: u32 = 250;
 
-/// The bytes of a first unanswered probe. By offset, so that a field more is nothing to this.
+/// The bytes of a first unanswered probe. Each field is set by its offset, so a new field needs no change here.
 fn record(inode: u64) -> [u8; RECORD_SIZE] {
     let mut bytes = [0; RECORD_SIZE];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);

@@ -46,7 +46,7 @@ pub fn run(request: &AuditRequest) -> Result<Outcome, Error> {
     let read = written
         .and_then(|()| output::write(&mut to))
         .map_err(Error::during("writing to stdout"))?;
-    // A reader that has gone is no fault.
+    // It is no error when the reader of stdout has gone.
     Ok(if read { outcome } else { Outcome::Clean })
 }
 

@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use hashlink::LruCache;
 
-/// A map that holds at most so many entries. A new entry takes the place of the one that was not used
-/// for the longest time.
+/// A map with a maximum number of entries. When it is full, a new entry takes the place of the one that was
+/// not used for the longest time.
 pub struct Cache<K, V> {
     entries: LruCache<K, V>,
 }
@@ -29,8 +29,8 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         self.entries.peek(key)
     }
 
-    /// Takes in an entry, which becomes the one used last. Returns the entry that had to go for it, if
-    /// the cache was full; a value that the key had before is dropped.
+    /// Adds an entry, which becomes the one used last. Returns the entry that was removed for it, if the cache
+    /// was full. A value that the key had before is dropped.
     pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         let is_full = self.len() >= self.entries.capacity() && !self.entries.contains_key(&key);
         let evicted = is_full.then(|| self.entries.remove_lru()).flatten();

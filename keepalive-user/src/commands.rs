@@ -54,7 +54,7 @@ fn run(request: Request) -> Result<Exit, Error> {
     match request {
         Request::Print(text) => print(text)?,
         Request::Trace(settings) => {
-            // Then stderr was told what is missing.
+            // In that case a line on stderr already says what is missing.
             if trace::run(&settings)? == Ended::CutShort {
                 return Ok(Exit::NotClean);
             }
@@ -75,7 +75,7 @@ fn print(text: String) -> Result<(), Error> {
         out: text.into_bytes(),
         ..Buffers::default()
     };
-    // False means that the reader has gone, which is no fault.
+    // False means that the reader has gone, which is no error.
     let _is_read = output::write(&mut buffers).map_err(Error::during("writing to stdout"))?;
     Ok(())
 }

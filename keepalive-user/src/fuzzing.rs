@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` reach. No part of the library's interface.
+//! Functions for the fuzz targets in `fuzz/`. They are not part of the library's interface.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub fn cgroup_place(file: &[u8]) -> Option<Place> {
 ///
 /// # Errors
 ///
-/// The text is no such file.
+/// The text is not a valid file of path profiles.
 pub fn path_profiles(built_in: Profiles, text: &str) -> Result<Profiles, PathsError> {
     built_in.with_toml(text, Path::new("fuzzed.toml"))
 }

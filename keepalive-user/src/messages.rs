@@ -7,7 +7,7 @@ use std::{
 
 use crate::error::Error;
 
-/// Writes one line to stderr. If stderr is closed, nobody can be told.
+/// Writes one line to stderr. If stderr is closed, the line is lost.
 pub fn say(line: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }

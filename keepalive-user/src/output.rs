@@ -20,9 +20,9 @@ use crate::{sinks::Buffers, stop::Stop};
 const WAITING: usize = 8 << 20;
 /// Bytes that may wait for a slow reader of stderr. What is more is dropped, and counted.
 const MESSAGES: usize = 256 << 10;
-/// At the end, a reader of stdout that takes nothing for so long is given up,
+/// At the end, katrace no longer waits for a reader of stdout that has taken nothing for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// and a reader of stderr after this.
+/// The same for a reader of stderr.
 const PATIENCE_FOR_MESSAGES: Duration = Duration::from_millis(500);
 
 /// Both of the program's outputs.
@@ -162,7 +162,7 @@ impl Output {
     }
 }
 
-/// Waits until a closed stream has taken everything, or has taken nothing for so long.
+/// Waits until a closed stream has taken everything, or has taken nothing for the time `patience`.
 async fn drained(stream: &Shared, patience: Duration) {
     let mut written = stream.written();
     let mut since = Instant::now();
@@ -180,8 +180,8 @@ async fn drained(stream: &Shared, patience: Duration) {
     }
 }
 
-/// Writes all of it at once: data, then what is said about it. False when the reader has gone, which
-/// is no fault.
+/// Writes both buffers at once: first the data to stdout, then the messages to stderr. False when the reader
+/// of stdout has gone, which is no error.
 ///
 /// # Errors
 ///

@@ -146,8 +146,8 @@ pub enum Scan {
 pub struct Events {
     /// The bit `1 << (kind as u32)` of each kind in the set.
     kinds: u32,
-    /// Print `answered` only from this many unanswered probes on. Keepalive gets an answer to its
-    /// first probe all day long, so that answer is printed only where `-e` asks for it.
+    /// Print `answered` only after at least this many unanswered probes. Answers to a first probe are
+    /// common on every live connection, so they are printed only where `-e` asks for them.
     pub answered_min: u32,
 }
 

@@ -25,7 +25,7 @@ use crate::{
 
 /// How many bytes are collected before they are written.
 const BATCH: usize = 64 * 1024;
-/// After a signal, how long a reader of stdout that takes nothing is waited for.
+/// How long the command waits, after a signal, for a reader of stdout that takes nothing.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Lists sockets until done, or until a signal.
@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// No socket can be read, or stdout cannot be written.
 pub fn run(settings: SocketsSettings) -> Result<(), Error> {
-    // Before the lister's thread.
+    // This must come before the listing thread is started; `source/load/loader.rs` says why.
     source::prepare_loader()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -53,7 +53,7 @@ impl Stop {
         }
     }
 
-    /// Resolves at the next signal. Of a run that is ending already, it is a second one.
+    /// Resolves at the next signal. While a run is already ending, that is a second signal.
     pub async fn signal(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -62,7 +62,7 @@ impl Stop {
     }
 }
 
-/// Resolves at that moment; never without one.
+/// Resolves at that moment. With `None` it never resolves.
 pub async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(Moment::from_std(moment)).await,

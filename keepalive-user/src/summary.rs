@@ -35,7 +35,8 @@ pub struct Summary {
     pub unnoticed: Vec<Late>,
     /// All deaths that no process has noticed.
     pub unnoticed_count: u64,
-    /// Deaths that were not followed, because there were too many at once.
+    /// Deaths of which it is not known whether they were noticed: there were too many at once, or the message
+    /// about the end of the socket may have been lost.
     pub unfollowed: u64,
     /// Events of the processes beyond [`PROCESSES_MAX`].
     pub others: Counts,

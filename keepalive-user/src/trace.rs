@@ -1,4 +1,4 @@
-//! One trace from start to end: the rooms joined.
+//! One trace from start to end. It connects the other rooms.
 //!
 //! Everything here runs in one task, which never waits for a file, a look-up or a reader: it takes records from
 //! the ring and answers from the worker thread, and hands batches to the writers' threads.
@@ -20,7 +20,7 @@ use crate::{
     stop::{Stop, at},
 };
 
-/// At the end, owners that are being looked up are waited for so long.
+/// How long the end of a run waits for owners that are still being looked up.
 const GRACE: Duration = Duration::from_millis(300);
 /// How often the first pass is asked how far it is.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -200,7 +200,7 @@ impl Tracer<'_> {
         source.finish(|bytes| pipeline.take(bytes));
         pipeline.finish(source)?;
         if end == End::NoReader {
-            // Quiet to the end.
+            // Nobody reads the output any more, so the summary is not written either.
             pipeline.outlet.buffers = Buffers::default();
         }
         self.output

@@ -41,7 +41,7 @@ fn katrace(args: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn help_reads_as_kept() {
     let mut command = cli::command();
-    // Wrapping is decided at the root and handed down by a build.
+    // The width is set on the root command, and `build` passes it on to the subcommands.
     command = command.term_width(100);
     command.build();
     let audit = command.find_subcommand_mut("audit").unwrap();

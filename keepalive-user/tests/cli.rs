@@ -1,4 +1,4 @@
-//! The command line: help as it reads, meaning as it is understood, refusals in one line.
+//! The command line: the text of the help, what arguments mean, and refusals in one line.
 
 #![allow(
     clippy::unwrap_used,

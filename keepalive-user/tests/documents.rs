@@ -1,4 +1,4 @@
-//! The commands of the documents: each is understood, and those shown with their output print just that.
+//! The commands of the documents. Each must be accepted, and one that is shown with its output must print exactly that.
 
 #![allow(
     clippy::unwrap_used,
@@ -66,7 +66,7 @@ fn every_command_of_the_documents_is_understood() {
             let Some(words) = command(line) else { continue };
             commands += 1;
             match cli::parse(words) {
-                // What the example names need not be on this host.
+                // A process, namespace or cgroup that an example names need not exist on this host.
                 Ok(_)
                 | Err(
                     UsageError::NoProcess { .. }

@@ -63,9 +63,9 @@ enum Task {
         cargo xtask bench --size full         the table's own sizes, about twenty-five minutes\n  \
         cargo xtask bench -o json > bench.json")]
     Bench(bench::Options),
-    /// Hold the dependencies against deny.toml: licences, duplicates, sources
+    /// Check the dependencies against deny.toml: licences, duplicates, sources
     Deny(deny::Options),
-    /// Feed the parsers with what no one would send them, until something breaks or the time is up
+    /// Fuzz the parsers: give them random input until one fails or the time is over
     #[command(after_help = "Examples:\n  \
         cargo xtask fuzz                      every target, 20 s each\n  \
         cargo xtask fuzz btf --seconds 3600   one target, an hour\n  \

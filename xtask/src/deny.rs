@@ -1,4 +1,4 @@
-//! The dependencies held against deny.toml: licences, duplicates, where they come from, known faults.
+//! Checks the dependencies against deny.toml: licences, duplicates, where they come from, known faults.
 
 use anyhow::Result;
 

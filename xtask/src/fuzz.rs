@@ -47,7 +47,7 @@ const MEMORY_MIB: u32 = 1024;
 /// How much of a failed target's log is shown.
 const TAIL_LINES: usize = 30;
 
-/// Builds everything, then fuzzes; whether no target found a fault.
+/// Builds everything, then fuzzes. Returns true if no target found a fault.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ impl Built {
         })
     }
 
-    /// Runs the targets asked for, as many at a time as there are processors; what went wrong, a text each.
+    /// Runs the targets asked for, as many at a time as there are processors. Returns one text for each fault.
     fn all(&self, options: &Options) -> Result<Vec<String>> {
         let mut targets = targets()?;
         if let Some(wanted) = &options.target {

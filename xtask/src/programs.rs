@@ -48,8 +48,8 @@ fn fetch(dir: &Path) -> Result<()> {
     furnish(dir).with_context(|| format!("cannot prepare {}", dir.display()))
 }
 
-/// The wanted packages and every library below them. Their scripts and helpers are left out: nothing
-/// is configured here.
+/// The wanted packages and every library that they need. Their scripts and helpers are left out, because no
+/// package is configured here.
 fn with_libraries(archive: &Archive) -> Result<Vec<String>> {
     let graph = archive.dependency_graph(&WANTED)?;
     let mut found: BTreeSet<&str> = WANTED.into();

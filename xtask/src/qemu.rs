@@ -71,7 +71,7 @@ impl Qemu {
 
 /// Whether this process may use hardware virtualisation.
 ///
-/// The device alone does not tell: paravirtual hosts offer it too, and a stock guest hangs there.
+/// That the device exists is not enough: paravirtual hosts offer it too, and a stock guest hangs there.
 pub fn kvm_usable() -> bool {
     let device = OpenOptions::new().read(true).write(true).open("/dev/kvm");
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

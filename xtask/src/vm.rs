@@ -50,7 +50,7 @@ pub fn execute(
     let console = guest.stdout.take().context("QEMU's console is not piped")?;
     let ending = watch(&lines_of(console), machine.timeout, sink);
     if ending.is_none() {
-        // It may have ended by itself meanwhile, which is as good.
+        // This fails if the guest has ended by itself meanwhile, which is fine.
         let _ = guest.kill();
     }
     let complaints = complaints(&mut guest);

@@ -1,12 +1,12 @@
-//! The control of the scenarios: what any program on these tracepoints could have seen.
+//! The control program of the scenarios. It counts what any program on these tracepoints could see.
 //!
 //! On some kernels there are softirqs in which no BPF program runs at all. What happens in them is hidden from every
-//! tool, so the scenarios cannot hold katrace to it. These programs run beside katrace and count, for each network
+//! tool, so the scenarios cannot demand it of katrace. These programs run beside katrace and count, for each network
 //! namespace, the probes and the deaths that were visible. They are simpler than katrace's programs and share no code
 //! with them. katrace never loads this object.
 //!
-//! - A probe: `timer_expire_entry` and `timer_expire_exit` of `tcp_keepalive_timer`, between which a segment left and
-//!   the socket did not die. Processes do not write to the scenarios' sockets at that moment.
+//! - A probe: a segment was sent between `timer_expire_entry` and `timer_expire_exit` of `tcp_keepalive_timer`, and the
+//!   socket did not die. In the scenarios no process writes to a socket at that moment.
 //! - A death: `inet_sock_set_state` to CLOSE with `sk_err` = `ETIMEDOUT`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
@@ -134,7 +134,7 @@ mod programs {
         if new != CLOSE || old == CLOSE {
             return 0;
         }
-        // The RST of a dying socket is no probe.
+        // A dying socket sends a RST, which is no probe.
         if let Some(expiry) = EXPIRY.get_ptr_mut(0) {
             // SAFETY: this CPU's own map value. A softirq that interrupts this code ends its expiry before it returns.
             let expiry = unsafe { &mut *expiry };
@@ -190,17 +190,17 @@ mod programs {
 
     fn member<T>(of: u64, place: u32) -> Option<T> {
         let at = of + PLACES.get(place)?;
-        // SAFETY: the helper checks the address itself and faults softly.
+        // SAFETY: the helper checks the address itself and returns an error where it cannot read.
         unsafe { bpf_probe_read_kernel(at as *const T) }.ok()
     }
 
-    /// Nothing here panics; the language asks for it all the same.
+    /// Nothing here panics, but the language asks for a handler.
     #[panic_handler]
     fn panic(_info: &core::panic::PanicInfo) -> ! {
         loop {}
     }
 }
 
-/// Built for the host only so that the workspace builds as one; it does nothing there.
+/// The workspace is built for the host as a whole. There this program does nothing.
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

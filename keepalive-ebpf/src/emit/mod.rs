@@ -21,8 +21,8 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
 
 /// Sends the event if the filters want it. Returns whether they do.
 ///
-/// A function in BPF too. If it were inlined, each hook would carry a copy, and the verifier would have
-/// to check every one.
+/// It is a function in BPF too. If it were inlined, each hook would carry a copy, and the verifier would
+/// have to check every copy.
 #[inline(never)]
 pub fn event(moment: &Moment, sock: Sock) -> bool {
     if !filter::wants_kind(moment.kind) || !filter::wants(sock) {
@@ -39,8 +39,8 @@ pub fn event(moment: &Moment, sock: Sock) -> bool {
     true
 }
 
-/// Sends word that the current task receives the error of a dead connection. The filters are not asked:
-/// a death that they reject has no `died_ns`.
+/// Tells the user half that the current task receives the error of a dead connection. The filters are not
+/// asked again: a death that they rejected has no `died_ns`, so no hook calls this for it.
 #[inline(always)]
 pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8, ctx: *mut c_void) {
     let Some(mut entry) = EVENTS.reserve::<Noticed>(0) else {
@@ -53,7 +53,8 @@ pub fn noticed(inode: u64, died_ns: u64, err: u32, call: u8, ctx: *mut c_void) {
     entry.submit(0);
 }
 
-/// Sends word of what became of a process. `parent` is 0 unless it was forked.
+/// Tells the user half that a process was forked, changed its name or ended. `parent` is 0 unless it was
+/// forked.
 #[inline(always)]
 pub fn process_notice(kind: u16, tgid: u32, parent: u32) {
     notice(Notice {
@@ -66,7 +67,7 @@ pub fn process_notice(kind: u16, tgid: u32, parent: u32) {
     });
 }
 
-/// Sends word that a socket is gone.
+/// Tells the user half that a socket is gone.
 #[inline(always)]
 pub fn ended(inode: u64) {
     notice(Notice {

@@ -29,7 +29,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// An event of which the socket's own count of probes says enough.
+    /// An event for which the socket's own count of unanswered probes is the right one.
     #[inline(always)]
     pub fn of(kind: u16, state: u8, sock: Sock) -> Self {
         Self {
@@ -48,8 +48,8 @@ impl Moment {
 pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     // The order serves the verifier. It checks the rest of a program once for each state that it can
     // tell apart. After a branch, what the branch decided is written into the record at once, because
-    // there the verifier forgets it. For the same reason nothing branches between the reservation of
-    // the record, which the verifier numbers, and the filters.
+    // there the verifier forgets it. For the same reason there is no branch between the filters and the
+    // reservation of the record: the verifier would number the reservation differently on each path.
     let ends = sock.ends();
     record.laddr = ends.laddr;
     record.raddr = ends.raddr;
@@ -89,11 +89,12 @@ pub fn fill(record: &mut Record, moment: &Moment, sock: Sock) {
     record.write_seq = sock.write_seq();
     record.retries2 = net.retries2();
 
-    // Last, because from here on the verifier checks twice: with an entry and without.
+    // Last, because from here on the verifier checks everything twice: with a table entry and without.
     fill_owner(record, sock);
 }
 
-/// Writes who made the socket, as far as that is remembered, and the inode that a closed socket has no more.
+/// Writes who made the socket, as far as that is remembered. A closed socket has no inode any more, so the
+/// remembered inode is written for it.
 #[inline(always)]
 fn fill_owner(record: &mut Record, sock: Sock) {
     if let Some(state) = socket_state::get(sock) {

@@ -1,8 +1,8 @@
 //! Every descriptor of every TCP socket, when the user half asks.
 //!
-//! `iter/task_file` (5.8 and later) walks inside the kernel over the tasks of the opener's pid namespace
-//! and over their files. This writes a row of a few words for a TCP socket, and nothing for any other
-//! file. Where tracing programs are refused, the user half reads the same from /proc.
+//! `iter/task_file` (5.8 and later) iterates inside the kernel over the tasks of the opener's pid namespace
+//! and over their files. This program writes a row of a few words for a TCP socket, and nothing for any
+//! other file. Where tracing programs are refused, the user half reads the same from /proc.
 
 use core::{ffi::c_void, ptr::read_volatile};
 
@@ -25,7 +25,7 @@ mod place {
 extern "C" fn fd_iter(ctx: *mut c_void) -> i32 {
     let task = Process(word(ctx, place::TASK));
     let file = word(ctx, place::FILE);
-    // The last call of a walk has neither.
+    // The last call of an iteration has neither a task nor a file.
     if task.0 == 0 || file == 0 {
         return 0;
     }

@@ -15,8 +15,8 @@
 //!
 //! getsockopt takes no lock. It is hooked at its entry: it hands over what is pending then.
 //!
-//! An ordinary call on a socket without keepalive costs two loads and comparisons, done twice. With
-//! keepalive and one holder it costs five loads.
+//! For an ordinary call on a socket without keepalive, the program and its guard do two loads and two
+//! comparisons each. With keepalive and one holder they do five loads each.
 
 use core::ffi::c_void;
 
@@ -58,7 +58,7 @@ fn released(ctx: &FEntryContext) -> u32 {
     let trusted = TrustedSock::of(ctx);
     let is_shared = trusted.is_keepopen() && !trusted.has_one_reference();
     let is_closed = trusted.state() == state::CLOSE;
-    // By far the most calls.
+    // This is so for by far the most calls.
     if !is_shared && !is_closed {
         return 0;
     }

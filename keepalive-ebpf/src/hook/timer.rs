@@ -10,7 +10,7 @@
 //! - `timer:timer_expire_entry` and `timer_expire_exit` (raw), for kernels without kprobes and
 //!   trampolines. They fire for every timer, so the function's address is compared first.
 //!
-//! All three were run on 5.10, 6.1, 6.12 and 7.2, the last also on a 6.18 without kprobes.
+//! docs/kernels.md lists the kernels on which each of them was run.
 
 use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe, map, raw_tracepoint},
@@ -40,7 +40,7 @@ struct Expiry {
     /// When TCP last handled a segment of the socket. The timer itself refreshes that stamp, so it is
     /// read before.
     mstamp_us: u64,
-    // The rest as the socket had it at the timer's entry.
+    // The next fields are as the socket had them at the timer's entry.
     heard: u32,
     probes_out: u32,
     segs_out: u32,
@@ -55,8 +55,8 @@ struct Expiry {
 #[map]
 static EXPIRY: PerCpuArray<Expiry> = PerCpuArray::with_max_entries(1, 0);
 
-/// Address of `tcp_keepalive_timer`, for the tracepoint. A map and no global, because the user half is
-/// still searching for it while it loads the programs.
+/// Address of `tcp_keepalive_timer`, for the tracepoint. It is a map and not a global, because the user
+/// half is still searching for the address while it loads the programs.
 #[map]
 static KEEPALIVE_FN: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -194,8 +194,8 @@ fn probe(sock: Sock, state: u8, expiry: &mut Expiry) {
     moment.sent = sock.has_route();
     moment.unanswered = expiry.probes_out + 1;
     if let Some(remembered) = socket_state::get_or_begin(sock) {
-        // Only the kernel's count has the probes from before katrace began. Past 255 only ours is
-        // right.
+        // Only the kernel's count includes the probes from before katrace started. Above 255 only our
+        // count is right.
         let ours = remembered.unanswered + u32::from(counted);
         if ours > moment.unanswered {
             moment.unanswered = ours;

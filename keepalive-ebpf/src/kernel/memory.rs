@@ -89,7 +89,7 @@ pub fn load_field<T: Copy + Into<u64>>(base: u64, field: Field) -> u64 {
 }
 
 /// Word `n` of a program's context, read as memory. The result is a plain number: the verifier would
-/// forbid to store the pointer that it sees in a direct load. And the compiler need not know `n`.
+/// forbid to store the pointer that it sees in a direct load. `n` need not be known when this is compiled.
 #[inline(always)]
 pub fn word(ctx: *mut c_void, n: u32) -> u64 {
     let word = Field {

@@ -2,7 +2,7 @@
 
 use super::sixteen::Sixteen;
 
-/// Values of [`Record::owner_from`]: what the task did by which it became the owner.
+/// Values of [`Record::owner_from`]: what the owner was seen to do to the socket.
 pub mod owner_from {
     /// No task was seen acting on the socket.
     pub const UNKNOWN: u8 = 0;
@@ -120,6 +120,6 @@ const _: () = {
     assert!(core::mem::offset_of!(Record, owner_from) == 92);
     assert!(core::mem::offset_of!(Record, lport) == 96);
     assert!(core::mem::offset_of!(Record, err) == 132);
-    // Nothing is padding: every byte of a record is written.
+    // There is no padding: every byte of a record is written.
     assert!(core::mem::offset_of!(Record, user_tgid) == RECORD_SIZE - 4);
 };

@@ -11,12 +11,12 @@ use crate::{
     snapshot::{Namespace, Origin, Row, Snapshot},
 };
 
-/// What the user asked the audit to hold the sockets against.
+/// What the user asked the audit to compare the sockets with.
 #[derive(Clone, Debug)]
 pub struct Yardstick {
     /// The path and the time within which a dead peer is to be noticed.
     pub wanted: Wanted,
-    /// From this silence of the peer on a connection counts as idle for long, in milliseconds (`--idle`).
+    /// A connection whose peer was silent for at least this long counts as idle for long, in milliseconds (`--idle`).
     pub idle_ms: u64,
 }
 
@@ -25,7 +25,7 @@ pub struct Yardstick {
 pub struct HostFacts {
     /// The sysctls of the namespace that katrace runs in; `None` where they cannot be read.
     pub own: Option<Namespace>,
-    /// Timeouts that the kernel told, in milliseconds, by name of the hop and inode of the network namespace.
+    /// Timeouts that were read from the kernel, in milliseconds, by name of the hop and inode of the network namespace.
     pub live: HashMap<(String, u32), u64>,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Context<'a> {
         self.listening.contains(&(row.netns, row.lport))
     }
 
-    /// The timeout of a hop for connections of this namespace, in milliseconds: the kernel's value where it told one.
+    /// The timeout of a hop for connections of this namespace, in milliseconds: the kernel's value where it was read.
     pub fn timeout_ms(&self, hop: &Hop, netns: u32) -> u64 {
         let live = self.host.live.get(&(hop.name.clone(), netns));
         live.copied().unwrap_or(hop.timeout_ms)

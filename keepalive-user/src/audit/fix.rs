@@ -1,4 +1,4 @@
-//! What would mend a finding, as lines to paste.
+//! What would fix a finding, as lines to paste.
 
 use super::{
     apps::{self, App, Program, Role},

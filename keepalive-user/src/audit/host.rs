@@ -15,8 +15,8 @@ use crate::snapshot::{
 /// Timeout of established connections, in seconds (kernel documentation, nf_conntrack-sysctl).
 const CONNTRACK: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
 
-/// Reads the timeouts of those hops that the kernel itself is. For each that cannot be read `missing` gets a sentence,
-/// and the profile's default counts.
+/// Reads the timeouts of the hops that are part of this kernel. For each that cannot be read, `missing` gets a
+/// sentence, and the profile's default is used.
 pub fn read(snapshot: &Snapshot, hops: &[Hop], missing: &mut Vec<String>) -> HostFacts {
     let found = namespaces::all();
     let mut facts = HostFacts {
@@ -51,7 +51,7 @@ fn own(found: &[Netns]) -> Option<Namespace> {
     Some(own.defaults().ok()?.namespace)
 }
 
-/// An error is the end of a sentence.
+/// The text of an error is the end of a sentence.
 fn timeout_ms(live: Live, netns: Option<&Netns>) -> Result<u64, String> {
     let ask = match live {
         Live::NfConntrack => conntrack_ms,

@@ -1,4 +1,4 @@
-//! What is wrong with the settings of this host's sockets, and what would mend it.
+//! What is wrong with the settings of this host's sockets, and what would fix it.
 //!
 //! Judging is pure: [`judge`] derives findings from a snapshot, facts of the host and a yardstick. Only `host`,
 //! `programs` and `profiles` read files.
@@ -88,8 +88,8 @@ pub fn of(snapshot: &Snapshot, settings: &AuditSettings) -> Verdict {
     verdict
 }
 
-/// The plan that fixes recommend. A timeout that the kernel told replaces the profile's; of several namespaces the
-/// shortest counts. If no plan can satisfy that, it is the plan for the profiles.
+/// The plan that fixes recommend. A timeout that was read from the kernel replaces the profile's. With several
+/// namespaces, the shortest timeout counts. If no plan can satisfy that, it is the plan for the profiles.
 fn target(settings: &AuditSettings, host: &HostFacts) -> Plan {
     let mut wanted = settings.yardstick.wanted.clone();
     for hop in &mut wanted.hops {

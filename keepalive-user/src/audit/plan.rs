@@ -12,9 +12,9 @@ use crate::{format::Millis, snapshot::timeouts};
 const LONGEST_S: u64 = 32_767;
 /// Intervals that a plan may have, in seconds; the longest is the kernel's default.
 const INTERVALS_S: [u64; 10] = [75, 60, 30, 20, 15, 10, 5, 3, 2, 1];
-/// So many must be lost before the peer counts as dead: one or two lost packets are no dead peer.
+/// How many probes a plan has. One or two lost packets do not mean that the peer is dead.
 const PROBES: u64 = 3;
-/// Within this time, in seconds, a dead peer is to be noticed where the user asks for nothing else.
+/// The time, in seconds, within which a dead peer is to be noticed if the user gives none.
 const USUAL_WITHIN_S: u64 = 90;
 
 /// Keepalive settings that belong together, in the whole seconds of the socket options.

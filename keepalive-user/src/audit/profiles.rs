@@ -29,7 +29,7 @@ pub enum PathsError {
     Unreadable {
         /// As the command line has it.
         file: PathBuf,
-        /// What reading it came to.
+        /// Why it cannot be used.
         source: io::Error,
     },
     /// A line of the file is no TOML, or says something that no profile may.
@@ -81,7 +81,7 @@ impl Profiles {
         Self(Vec::new()).with_toml(BUILT_IN, Path::new("paths.toml"))
     }
 
-    /// These profiles and those of a file; one of the same name takes the place of the earlier.
+    /// These profiles and those of a file. A profile of the file replaces an earlier one of the same name.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl Profiles {
         self.with_toml(&text, file)
     }
 
-    /// These profiles and those of a TOML text; one of the same name takes the place of the earlier. `file` is only
-    /// what the message of an error names.
+    /// These profiles and those of a TOML text. A profile of the text replaces an earlier one of the same name. `file`
+    /// is only the name that an error message shows.
     ///
     /// # Errors
     ///

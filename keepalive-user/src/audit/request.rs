@@ -38,7 +38,7 @@ pub struct AuditSettings {
     pub snapshot: SnapshotSettings,
     /// How findings are printed.
     pub output: Format,
-    /// What the sockets are held against.
+    /// What the sockets are compared with.
     pub yardstick: Yardstick,
     /// The plan that fixes recommend: it satisfies the yardstick.
     pub target: Plan,

@@ -44,7 +44,7 @@ pub enum Rule {
     UserTimeoutTooShort,
     /// TCP_USER_TIMEOUT and TCP_KEEPCNT say different numbers of probes.
     UserTimeoutOverridesKeepcnt,
-    /// A namespace has the kernel's defaults although the host has not.
+    /// A namespace has the kernel's defaults, although the host's were changed.
     NetnsNotTuned,
     /// Only retransmission bounds the time that unacknowledged data is retried.
     NoUserTimeout,
@@ -94,7 +94,7 @@ impl Rule {
         Self::ALL.into_iter().find(|rule| rule.id() == id)
     }
 
-    /// How bad a finding of this rule is, unless what was asked for makes it worse
+    /// How bad a finding of this rule is, unless `--path` or `--detect-within` makes it worse
     /// ([`worst`](Self::worst)).
     pub fn severity(self) -> Severity {
         match self {
@@ -109,7 +109,7 @@ impl Rule {
         }
     }
 
-    /// The severity where `--path` or `--detect-within` shows that it hurts here.
+    /// The severity where `--path` or `--detect-within` shows that the finding matters on this host.
     pub fn worst(self) -> Severity {
         match self {
             Self::NoKeepalive => Severity::Critical,

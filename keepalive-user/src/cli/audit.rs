@@ -1,4 +1,4 @@
-//! From the arguments of `katrace audit` to what it is to do.
+//! From the arguments of `katrace audit` to an [`AuditRequest`].
 
 use super::{
     args::AuditArgs,

@@ -32,7 +32,7 @@ pub enum Request {
     Trace(Box<TraceSettings>),
     /// List sockets.
     Sockets(Box<SocketsSettings>),
-    /// Judge sockets, or list what that goes by.
+    /// Judge sockets, print a plan, or list the rules or the path profiles.
     Audit(Box<AuditRequest>),
     /// Help or the version: write this to stdout and exit with success.
     Print(String),

@@ -109,10 +109,10 @@ pub enum Act {
 /// Why bytes are no message. Such bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// So many bytes are not a message of their kind.
+    /// A message of this kind has another length.
     #[error("{0} bytes are no record")]
     Length(usize),
-    /// The size that the message itself states is another.
+    /// The message states another size than it has.
     #[error("the record says it has {0} bytes")]
     Size(u16),
     /// No kind has this number.

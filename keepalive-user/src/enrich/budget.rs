@@ -5,16 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-/// In the mean, look-ups use one part in so many of one CPU.
+/// On average, look-ups use at most this fraction of one CPU: 1/20.
 const SHARE: u32 = 20;
-/// After a quiet time, and at the start, so much CPU time may be used at once.
+/// CPU time that may be used at once at the start and after a quiet time.
 const BURST: Duration = Duration::from_millis(500);
 
 /// CPU time that is earned slowly and spent by reading.
 #[derive(Debug)]
 pub struct Budget {
     spare: Duration,
-    /// Spent beyond what there was.
+    /// CPU time that was spent beyond the budget and is not earned back yet.
     debt: Duration,
     as_of: Instant,
 }

@@ -1,4 +1,4 @@
-//! The call that received an error, told by the kernel functions on its stack.
+//! The call that received an error. The kernel functions on its stack tell which call it was.
 
 use crate::{
     cache::Cache,
@@ -31,7 +31,7 @@ const FUNCTIONS: [(&str, Call); 18] = [
     ("__sys_connect_file", Call::Connect),
 ];
 
-/// The calls that addresses stand for, as far as they were looked up. Memory only.
+/// The calls that addresses stand for, as far as they were looked up. Nothing here reads a file or asks the kernel.
 #[derive(Debug)]
 pub struct Calls(Cache<u64, Option<Call>>);
 

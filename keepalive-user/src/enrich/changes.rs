@@ -13,7 +13,7 @@ pub type Stamp = u64;
 pub struct Changes {
     /// The last change of a process, the oldest change first.
     changed: Cache<u32, Stamp>,
-    /// Of earlier moments it is not known any more who changed since.
+    /// For a moment before this one, it is no longer known which processes have changed since.
     floor: Stamp,
     now: Stamp,
 }
@@ -86,7 +86,7 @@ mod tests {
         for pid in 1..=MOST as u32 {
             changes.change(pid);
         }
-        // The change of process 0 is forgotten, and with it who changed since `before`.
+        // The change of process 0 is forgotten. So it is no longer known which processes changed since `before`.
         assert!(!changes.is_unchanged(0, before));
         assert!(!changes.is_unchanged(99_999, before));
         assert!(changes.is_unchanged(0, between));

@@ -10,12 +10,12 @@ use crate::{
 
 /// Deaths that are followed at once.
 const MOST: usize = 65_536;
-/// Of those that ended unnoticed, so many are kept to be told.
+/// Of the deaths whose socket was closed unnoticed, this many of the latest are kept for the summary.
 const CLOSED: usize = 16;
-/// Where the end of a socket may have been lost, its death is followed no longer than this.
+/// Where the message about the end of a socket may have been lost, its death is followed for this long at most.
 const DOUBTFUL: Duration = Duration::from_secs(600);
 
-/// A connection that died, and nobody asked.
+/// A death that no process has noticed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unnoticed {
     /// When the connection died.
@@ -82,11 +82,11 @@ impl Deaths {
         }
     }
 
-    /// A process received an error: the event of it, with the socket and its holders as they were when it
-    /// died. `None` if the death was not wanted, or is not followed.
+    /// A process received an error. Returns the event for it, with the socket and its holders as they were when
+    /// the connection died. `None` if the death was not wanted, or is not followed.
     pub fn received(&mut self, mut received: Received) -> Option<SocketEvent> {
         let death = self.open.remove(&received.inode)?;
-        // An errno of 0 means that only the stack told of it: the error is the one that the connection died of.
+        // The errno is 0 where the hook sees only that the error is gone: it is the error that ended the connection.
         if let Kind::Noticed { errno, .. } = &mut received.kind
             && errno.0 == 0
         {
@@ -141,12 +141,13 @@ impl Deaths {
         }
     }
 
-    /// How many deaths nobody noticed, and of how many that is not known.
+    /// How many deaths no process noticed, and for how many that is not known.
     pub fn counts(&self) -> (u64, u64) {
         (self.open.len() as u64 + self.closed_count, self.unfollowed)
     }
 
-    /// The deaths that nobody noticed, the earliest first. Of those whose socket is gone, the latest few.
+    /// The deaths that no process noticed, the earliest first. Those whose socket is gone come last, and only the
+    /// latest of them are kept.
     pub fn unnoticed(&self) -> Vec<&Unnoticed> {
         let mut all: Vec<&Unnoticed> = self.open.values().chain(&self.closed).collect();
         all.sort_by_key(|death| (death.closed, death.died, death.socket.inode));

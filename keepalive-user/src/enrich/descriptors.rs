@@ -25,20 +25,20 @@ use crate::{cache::Cache, source::ProcessTables};
 
 /// Passes are at least this far apart, whatever the budget allows.
 const PASS_GAP: Duration = Duration::from_millis(250);
-/// One process's descriptors are read again no sooner than this,
+/// The descriptors of one process are read again after this time at the earliest.
 const PROCESS_GAP: Duration = Duration::from_millis(200);
-/// and no sooner than so many times what it cost to read them.
+/// They are also not read again before this many times the CPU time of the last reading has passed.
 const PROCESS_COST: u32 = 20;
-/// Processes read one by one that are kept,
+/// How many processes that were read one by one are kept.
 const PROCESSES: usize = 1_024;
-/// and descriptors of theirs in all.
+/// How many descriptors of these processes are kept in all.
 const MOST: usize = 65_536;
 
 /// What is known of descriptors.
 pub struct Descriptors {
     tables: Option<ProcessTables>,
     table: Table,
-    /// Changes up to here are in the table, for processes that were watched before it was read.
+    /// The table includes all changes up to this stamp, for processes that were watched before it was read.
     table_stamp: Stamp,
     /// Processes whose changes the kernel half tells.
     watched: HashSet<u32>,
@@ -48,7 +48,7 @@ pub struct Descriptors {
     budget: Budget,
     /// The end of the last pass.
     passed: Option<Instant>,
-    /// `CLOCK_MONOTONIC` at the begin of the last pass that can be trusted, nanoseconds; 0: there is none.
+    /// `CLOCK_MONOTONIC` at the start of the last pass that can be trusted, nanoseconds; 0: there is none.
     pass_began_ns: u64,
     stop: Arc<AtomicBool>,
 }
@@ -77,13 +77,13 @@ impl Descriptors {
             if !self.iterate(changes, processes, each) {
                 self.read_all(changes, processes, each);
             } else if is_first && self.watch_all() {
-                // What changed before all of them were watched was not told.
+                // Changes from before all of them were watched were not reported, so it is read again.
                 self.iterate(changes, processes, each);
             }
         });
         self.readings = Readings::default();
         let now = Instant::now();
-        // The pass at the start is not charged: nothing can be told without it.
+        // The pass at the start is not charged to the budget: without it no owner can be named.
         if self.passed.replace(now).is_some() {
             self.budget.spend(cost, now);
         }
@@ -161,7 +161,7 @@ impl Descriptors {
         self.watched.contains(&pid) || self.tables.as_mut().is_some_and(|tables| tables.watch(pid))
     }
 
-    /// The pid belongs to another process than the table was read from.
+    /// The process with this pid is no longer the one from which the table was read.
     pub fn unwatch(&mut self, pid: u32) {
         self.watched.remove(&pid);
     }
@@ -171,7 +171,7 @@ impl Descriptors {
         self.tables.as_ref()?.lineage(pid)
     }
 
-    /// Changes were lost: nothing that was read can be trusted. What was spent stays spent.
+    /// Changes were lost: nothing that was read can be trusted. The budget stays as it is.
     pub fn forget(&mut self) {
         self.table = Table::default();
         self.table_stamp = 0;
@@ -187,7 +187,7 @@ impl Descriptors {
             .chain(self.readings.holders(inode))
     }
 
-    /// Those of whom nothing was told since the table was read that speaks against it.
+    /// The holders in the table that are watched and have not changed since the table was read.
     pub fn current(&self, inode: u64, changes: &Changes) -> Vec<(u32, u32)> {
         let is_current =
             |pid| self.watched.contains(&pid) && changes.is_unchanged(pid, self.table_stamp);
@@ -336,7 +336,7 @@ mod tests {
         let pids: Vec<u32> = readings.holders(0).map(|(pid, _)| pid).collect();
         assert_eq!(pids, [2, 3]);
         assert_eq!(readings.descriptors, MOST);
-        // One larger than the bound is kept alone.
+        // A process with more descriptors than the bound is kept, without any other.
         readings.take(4, reading((0..3 * half).map(|inode| (inode, 9))));
         assert_eq!(readings.holders(0).collect::<Vec<_>>(), [(4, 9)]);
         // Read again, it counts once.

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::cache::Cache;
 
-/// A process is read again no sooner than this,
+/// A process is read again after this time at the earliest.
 const GAP: Duration = Duration::from_secs(1);
-/// and no sooner than so many times what it cost to read it.
+/// It is also not read again before this many times the CPU time of the last reading has passed.
 const COST: u32 = 20;
 /// Processes that are remembered.
 const MOST: usize = 1_024;
@@ -37,9 +37,9 @@ impl Default for FixedFiles {
 }
 
 impl FixedFiles {
-    /// Whether the process held the socket at that moment (`CLOCK_MONOTONIC`, nanoseconds) or later. A
-    /// process that was read just now, or any while `may_read` is false, is judged by the last reading. Returns
-    /// also what reading has cost.
+    /// Whether the process held the socket at that moment (`CLOCK_MONOTONIC`, nanoseconds) or later. If the
+    /// process was read just now, or `may_read` is false, the last reading decides. Also returns the CPU time
+    /// that reading took.
     pub fn holds(
         &mut self,
         pid: u32,

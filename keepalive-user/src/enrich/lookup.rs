@@ -1,4 +1,4 @@
-//! Looks up who holds a socket: the only part of the room that asks the kernel and /proc.
+//! Looks up who holds a socket, in the tables of descriptors and processes that are read from the kernel and /proc.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -24,7 +24,7 @@ use crate::{
     source::ProcessTables,
 };
 
-/// So many of the processes that held a socket are read one by one before all are read.
+/// At most this many processes that likely hold a socket are read one by one, before a pass reads all.
 const LIKELY: usize = 4;
 /// A look-up waits this long for the next pass. Where that is further off, it answers with what it has.
 const PASS_WAIT: Duration = Duration::from_millis(400);
@@ -32,7 +32,7 @@ const PASS_WAIT: Duration = Duration::from_millis(400);
 /// A process and the descriptor by which it holds a socket; `None`: by none.
 type Held = (u32, Option<u32>);
 
-/// What came of looking.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Found {
     /// This is who holds it.
@@ -93,7 +93,7 @@ impl Lookup {
                 self.processes.exited(*pid);
                 self.descriptors.unwatch(*pid);
             }
-            // Nothing is kept by socket.
+            // Nothing is stored for single sockets here.
             Notice::Ended { .. } => {}
         }
     }
@@ -130,8 +130,8 @@ impl Lookup {
         Found::All(self.entry(request, &held))
     }
 
-    /// What the table says, if nothing was told since that speaks against it. For the first event of a socket:
-    /// for later ones, something spoke against what was found.
+    /// The holders in the table that have not changed since it was read. Only for the first event of a socket:
+    /// a later event asks only because something spoke against what was found before.
     fn tabled(&self, request: &Request) -> Vec<Held> {
         if request.earlier.is_some() {
             return Vec::new();

@@ -34,7 +34,7 @@ pub struct Request {
     pub monotonic_ns: u64,
     /// The same moment.
     pub time: Time,
-    /// Changes up to here were told before this was asked.
+    /// All changes up to this stamp were reported before this was asked.
     pub stamp: Stamp,
     /// What was found of the socket before.
     pub earlier: Option<Arc<Entry>>,

@@ -1,8 +1,8 @@
 //! Sockets to processes.
 //!
 //! The kernel half knows who connected, accepted, received or closed a socket; descriptor tables know who holds
-//! it. What was found of a socket is believed until something speaks against it: another count of references
-//! to its file, another actor, a change of a holder that the kernel half tells, or age. docs/attribution.md
+//! it. What was found of a socket is used until something shows that it may be out of date: another count of
+//! references to its file, another process that acts on it, a change of a holder, or age. docs/attribution.md
 //! has the rules.
 //!
 //! The room has two halves. [`Resolver`] runs in the event loop and only uses memory. [`Worker`] is a thread

@@ -1,4 +1,4 @@
-//! The owners that were found, and whether they can still be believed. Memory only.
+//! The owners that were found, and whether they can still be believed. Nothing here reads a file or asks the kernel.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ pub struct Entry {
     pub user: Option<u32>,
     /// Holders may be missing, and a pass will tell soon.
     pub is_partial: bool,
-    /// Changes up to here are in it.
+    /// It includes all changes up to this stamp.
     pub stamp: Stamp,
     /// The moment of the event that it was looked up for.
     pub looked: Time,

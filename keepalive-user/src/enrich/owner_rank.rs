@@ -11,7 +11,7 @@ use crate::{
     event::OwnerFrom,
 };
 
-/// So many generations are followed back. A process further down is named by scan.
+/// How many generations are followed back. For a more distant descendant the evidence is `scan`.
 const GENERATIONS: usize = 8;
 
 /// The processes that held the socket when it was last looked at.
@@ -35,9 +35,9 @@ pub struct Hints<'a> {
     pub lineage: &'a dyn Fn(u32) -> Option<Lineage>,
 }
 
-/// Picks the holder that most likely uses the socket, as an index. The first that there is of: the process
-/// that used it last, the one that made it or was given it, one that descends from such a process, the
-/// oldest. Returns also the proof for each holder.
+/// Picks the holder that most likely uses the socket, and returns its index and the proof for each holder. It is
+/// the first of these that exists: the process that used the socket last; the one that made it or received it;
+/// a descendant of such a process; the oldest holder.
 pub fn choose(holders: &[&Known], hints: &Hints<'_>) -> Option<(usize, Vec<Option<OwnerFrom>>)> {
     let proven: Vec<Option<OwnerFrom>> = holders.iter().map(|known| hints.proof(known)).collect();
     let used = hints
@@ -69,7 +69,7 @@ impl Known {
 }
 
 impl Hints<'_> {
-    /// What proves that this holder came to hold it so.
+    /// What proves how this holder got the socket.
     fn proof(&self, known: &Known) -> Option<OwnerFrom> {
         let made = self.evidence.and_then(|evidence| match evidence.act {
             _ if !known.is(evidence) => None,
@@ -91,7 +91,7 @@ impl Hints<'_> {
     }
 
     fn inherited(&self, known: &Known) -> bool {
-        // A child that began before the socket existed, or was seen, got it another way.
+        // A child that began before the socket was made, or before it was first looked up, did not inherit it.
         let maker = self
             .evidence
             .filter(|evidence| evidence.act != Act::Close)
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    /// Child, its start, parent, its start.
-    fn family(rows: &[(u32, u64, u32, u64)]) -> HashMap<u32, Lineage> {
+    /// One row for each child: child, its start, parent, the parent's start (in ticks).
+    fn lineages(rows: &[(u32, u64, u32, u64)]) -> HashMap<u32, Lineage> {
         let row = |(child, start, parent, parent_start): &(u32, u64, u32, u64)| {
             let lineage = Lineage {
                 start_ns: start * tick_ns(),
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_last_user_comes_first_then_the_maker_then_the_oldest() {
-        let none = family(&[]);
+        let none = lineages(&[]);
         let both = [known(10, 100), known(20, 200)];
         let made = Some(evidence(20, 200, 300, Act::Connect));
         assert_eq!(
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_child_inherits_only_what_was_there_when_it_began() {
         let child = [known(20, 200)];
-        let born = family(&[(20, 200, 10, 100)]);
+        let born = lineages(&[(20, 200, 10, 100)]);
         let before = Some(evidence(10, 100, 150, Act::Connect));
         let after = Some(evidence(10, 100, 250, Act::Connect));
         assert_eq!(
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_grandchild_inherits_and_a_reused_pid_does_not() {
-        let born = family(&[(30, 300, 20, 200), (20, 200, 10, 100)]);
+        let born = lineages(&[(30, 300, 20, 200), (20, 200, 10, 100)]);
         let made = Some(evidence(10, 100, 150, Act::Accept));
         assert_eq!(
             pick(&[known(30, 300)], made, None, &Before::default(), &born),
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn without_a_maker_the_holder_seen_before_proves_it() {
-        let born = family(&[(20, 200, 10, 100)]);
+        let born = lineages(&[(20, 200, 10, 100)]);
         let child = [known(20, 200)];
         let seen_first = before(&[(10, 100, None)], 150);
         assert_eq!(
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn what_proved_a_holder_once_goes_on_to() {
         let held = before(&[(20, 200, Some(OwnerFrom::Passed))], 150);
-        let none = family(&[]);
+        let none = lineages(&[]);
         assert_eq!(
             pick(&[known(20, 200)], None, None, &held, &none),
             Some((20, Some(OwnerFrom::Passed)))
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_receiver_is_the_one_it_was_passed_to() {
-        let none = family(&[]);
+        let none = lineages(&[]);
         let both = [known(10, 100), known(20, 200)];
         let passed = Some(evidence(20, 200, 300, Act::Receive));
         assert_eq!(

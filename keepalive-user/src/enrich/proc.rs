@@ -1,4 +1,4 @@
-//! /proc, as far as sockets and their holders go.
+//! What /proc says of sockets and of the processes that hold them.
 
 use std::{
     ffi::CStr,

@@ -7,10 +7,10 @@ use crate::{cache::Cache, event::Process};
 
 /// Processes that are remembered.
 const MOST: usize = 16_384;
-/// So many descendants of one process are looked at.
+/// At most this many descendants of one process are looked at.
 const DESCENDANTS: usize = 1_024;
 
-/// What was read of processes, as long as nothing is told that speaks against it.
+/// What was read of processes. An entry is removed when the kernel half reports a change of its process.
 #[derive(Debug)]
 pub struct Processes {
     known: Cache<u32, Known>,
@@ -32,7 +32,8 @@ impl Default for Processes {
 
 impl Processes {
     /// The process with this pid; `None` if there is none. It is read when it is first asked for. `watch` is
-    /// called before that, so that every later change is told; it returns false if changes will not be told.
+    /// called before that, so that every later change is reported. It returns false if changes will not be
+    /// reported; then the process is not kept.
     pub fn get(&mut self, pid: u32, watch: impl FnOnce(u32) -> bool) -> Option<Known> {
         if let Some(known) = self.known.get(&pid) {
             return Some(known.clone());

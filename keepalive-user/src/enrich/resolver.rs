@@ -28,10 +28,10 @@ use crate::{
 pub const WAIT: Duration = Duration::from_secs(1);
 /// Items that may wait at once.
 pub const WAITING: usize = 32_768;
-/// Where more than this wait, it is better to take in no more for a moment.
+/// When more items than this wait, the caller should take in no more for a moment.
 pub const CROWD: usize = 8_192;
-/// So many questions are asked for one item. Then the last answer is good enough, even if something changed
-/// since.
+/// At most this many questions are asked for one item. After that the last answer is used, even if something
+/// has changed since.
 const ASKS: u8 = 2;
 
 // What waits has a bound in bytes too: beside this, an item has at most a name of 16 bytes.

@@ -24,7 +24,7 @@ const CHANGES: usize = 16_384;
 /// Answers are handed over at least this often while there is more to do.
 const HAND_OVER: Duration = Duration::from_millis(5);
 
-/// The event loop's end. Dropping it tells the thread to end, and does not wait for that.
+/// The event loop's side. Dropping it tells the thread to end, and does not wait for that.
 pub struct Worker {
     inbox: Arc<Inbox>,
     answers: mpsc::UnboundedReceiver<Vec<Answer>>,
@@ -132,7 +132,7 @@ impl Inbox {
             content.changes += changes;
             content.messages.append(messages);
         } else {
-            // Some changes without the others are worth nothing.
+            // Changes are of use only if none of them is missing.
             content.lose_changes();
             content
                 .messages
@@ -176,7 +176,7 @@ impl Inbox {
     }
 }
 
-/// The thread's end.
+/// The thread's side.
 struct Thread {
     inbox: Arc<Inbox>,
     answers: mpsc::UnboundedSender<Vec<Answer>>,
@@ -281,7 +281,7 @@ impl Desk {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            // It began after each of these events.
+            // The pass began after each of these events, so it answers all of these questions.
             if let Found::All(entry) = self.lookup.look(&request, true) {
                 answers.push(Answer::Owner {
                     inode: request.inode,

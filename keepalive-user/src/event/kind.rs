@@ -321,7 +321,7 @@ impl Kind {
 pub enum Value {
     /// A number of things.
     Count(u64),
-    /// Milliseconds, rounded to the microsecond: the kernel's clocks are not better.
+    /// Milliseconds, rounded to the microsecond, because the kernel's clocks are no more exact.
     Millis(f64),
     /// Yes or no.
     Flag(bool),

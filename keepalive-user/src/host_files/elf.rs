@@ -25,8 +25,8 @@ use super::open_regular;
 /// their names are at most five pieces.
 const PIECE: u64 = 256 << 10;
 
-/// Whether an executable has a section of this name. False too where it cannot be read, is no ELF file or has an
-/// absurd number of sections.
+/// Whether an executable has a section of this name. It is false too where the file cannot be read, is no ELF file
+/// or has more section headers than fit into one piece.
 pub(crate) fn has_section(path: &Path, name: &str) -> bool {
     open_regular(path).is_ok_and(|file| file_has_section(file, name))
 }
@@ -103,7 +103,7 @@ mod tests {
     /// Where the section headers of [`executable`] begin.
     const TABLE: usize = 128;
 
-    /// The least 64-bit file with a section of the name, and one for the names.
+    /// The smallest 64-bit file with a section of the name, and one section for the names.
     fn executable() -> Vec<u8> {
         let mut file = vec![0; TABLE + 3 * 64];
         let mut put = |at: usize, part: &[u8]| file[at..at + part.len()].copy_from_slice(part);

@@ -1,6 +1,6 @@
 //! Files of this host, read with a bound: other processes decide how long a file is, and what a path leads to.
 //!
-//! The lowest room of the user half: it imports nothing of katrace.
+//! This room imports no other room.
 
 mod elf;
 pub mod mounts;
@@ -52,7 +52,8 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 /// As [`open_regular`] and read(2); `FileTooLarge` when the file is longer.
 pub(crate) fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = open_regular(path)?;
-    // One byte more shows that there is more. The length that the file system tells may change meanwhile.
+    // One byte more than `max` is asked for: if it comes, the file is too long. The length that the file system
+    // reports is not used, because it may change meanwhile.
     let mut bytes = Vec::new();
     file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {

@@ -12,9 +12,9 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// Text that must stand on another stream before this stream goes on, waits for it no longer than this.
+/// A batch may have to follow text on another stream. It waits for that text no longer than this.
 const ORDER: Duration = Duration::from_millis(100);
-/// Bytes written at once. A write to a pipe returns when all of it is taken, so this is how finely it can be seen
+/// Bytes of one write. A write to a pipe returns only when the pipe has taken all of it. So small writes show sooner
 /// that a reader takes something.
 const PIECE: usize = 16 << 10;
 /// A stream that others set to non-blocking is tried again this often.
@@ -53,7 +53,7 @@ struct State {
 
 struct Batch {
     bytes: Bytes,
-    /// Goes after so many bytes of another stream.
+    /// It is written only after this many bytes of another stream.
     after: Option<(Arc<Shared>, u64)>,
 }
 
@@ -87,8 +87,8 @@ impl Writer {
         Ok(Self { shared, thread })
     }
 
-    /// Puts bytes in line. `after`: they go after what is in line for that stream now, if that does not take
-    /// long.
+    /// Puts bytes in line. With `after`, they are written after everything that is in line for that stream now,
+    /// unless that takes too long.
     pub fn push(&self, bytes: Bytes, after: Option<&Self>) {
         let after = after.map(|other| {
             let state = other.shared.lock();
@@ -97,7 +97,7 @@ impl Writer {
             (Arc::clone(&other.shared), end)
         });
         let mut state = self.shared.lock();
-        // Nobody would ever take it.
+        // After the thread has ended nobody would take the bytes.
         if !state.has_ended && !bytes.is_empty() {
             state.bytes += bytes.len();
             state.batches.push_back(Batch { bytes, after });
@@ -225,7 +225,7 @@ impl Shared {
         self.moved.notify_one();
     }
 
-    /// Waits until so much is written, but not for long.
+    /// Waits until this many bytes were written, but no longer than [`ORDER`].
     fn reaches(&self, end: u64) {
         let began = Instant::now();
         while self.written() < end && !self.has_ended() && began.elapsed() < ORDER {

@@ -95,7 +95,7 @@ fn row(name: &str, counts: &Counts, to: &mut Vec<u8>) -> io::Result<()> {
     writeln!(to, "  {causes}")
 }
 
-/// Writes a line for each of the first deaths that no process has noticed.
+/// Writes a line for each of the first [`DEATHS`] deaths that no process has noticed.
 fn unnoticed(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
     let Some(noticed) = summary.noticed else {
         return Ok(());

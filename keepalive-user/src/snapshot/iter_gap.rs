@@ -3,7 +3,7 @@
 //! Since 5.15 `tcp_seek_last_pos` (net/ipv4/tcp_ipv4.c) finds its way back to the last socket by counting down within
 //! a bucket. After the last listener it goes on in the table of connections, but with a count below zero. It then
 //! skips the whole first bucket that holds connections, if that bucket has the same number as the last bucket of
-//! listeners, which is mostly 0. sock_diag walks the same table by other code, so it tells what was skipped.
+//! listeners, which is mostly 0. sock_diag reads the same table with other code, so it shows what was skipped.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::{
 /// Connections of each family that are looked at: far more than one bucket holds.
 const MAX: usize = 64;
 
-/// Connections that sock_diag told and the iterator has not shown yet.
+/// Connections that sock_diag has listed and the iterator has not shown yet.
 pub struct NotShown(HashSet<Key>);
 
 /// The first connections in the table of the calling thread's namespace. None where the kernel has no sock_diag: then

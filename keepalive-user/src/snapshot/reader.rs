@@ -87,7 +87,7 @@ impl Reader {
         let cgroups = filters.cgroup.map(diag::cgroup::subtree_ids);
         let wanted = |found: &Netns| filters.netns.is_none_or(|netns| netns == found.netns);
         let mut listing = Listing {
-            directory: None,
+            fd_index: None,
             filters,
             cgroups: cgroups.as_ref(),
             visitor,
@@ -107,7 +107,7 @@ impl Reader {
 
 /// Who holds which socket: by the kernel's iterator over descriptors where there is one, which takes a fraction of the
 /// time that /proc takes.
-fn walk(iterator: &mut SocketIterator) -> FdIndex {
+fn read_descriptors(iterator: &mut SocketIterator) -> FdIndex {
     let mut found = Vec::new();
     if iterator.descriptors(|row| found.push((row.inode, row.tgid, row.fd))) {
         FdIndex::of(found)
@@ -118,8 +118,8 @@ fn walk(iterator: &mut SocketIterator) -> FdIndex {
 
 /// One reading, with what it needs for every socket.
 struct Listing<'a, V> {
-    /// Read once, and only after the iterator was asked for its rows: the kernel makes them meanwhile.
-    directory: Option<FdIndex>,
+    /// It is read once, and only after the iterator was opened: a thread reads rows ahead meanwhile.
+    fd_index: Option<FdIndex>,
     filters: &'a Filters,
     /// The cgroups that `--cgroup` means. sock_diag cannot filter by them, the iterator does.
     cgroups: Option<&'a HashSet<u64>>,
@@ -127,10 +127,11 @@ struct Listing<'a, V> {
 }
 
 impl<V: Visitor> Listing<'_, V> {
-    /// By the iterator. False when the visitor wants no more.
+    /// Reads a namespace by the iterator. False when the visitor wants no more.
     fn iterate(&mut self, netns: &Netns, iterator: &mut SocketIterator) -> Result<bool, HostError> {
         let hz = iterator.hz;
-        // Asked before the first row is made, so that everything in it was there when the iterator began.
+        // sock_diag is asked before the first row is made, so every socket in its answer existed when the iterator
+        // began.
         let first_connections = || iter_gap::first_connections(netns.netns);
         let opened =
             netns.within(|| Ok((first_connections(), iterator.open()?, netns.defaults()?)))?;
@@ -140,7 +141,9 @@ impl<V: Visitor> Listing<'_, V> {
         let mut not_shown = NotShown::new(&found);
         self.visitor.namespace(&of.namespace);
         let mut rows = Rows::of(file)?;
-        let directory = self.directory.get_or_insert_with(|| walk(iterator));
+        let fd_index = self
+            .fd_index
+            .get_or_insert_with(|| read_descriptors(iterator));
         let mut recent = Recent::default();
         while let Some(bytes) = rows.next()? {
             let (row_netns, socket) =
@@ -153,7 +156,7 @@ impl<V: Visitor> Listing<'_, V> {
             if recent.repeats(&socket) {
                 continue;
             }
-            let owner = owner(directory, &socket);
+            let owner = owner(fd_index, &socket);
             if self.filters.want_owner(&owner) && !self.visitor.row(socket.row(&of, owner)) {
                 return Ok(false);
             }
@@ -171,7 +174,7 @@ impl<V: Visitor> Listing<'_, V> {
         Ok(true)
     }
 
-    /// By sock_diag and the descriptors of holders. False when the visitor wants no more.
+    /// Reads a namespace by sock_diag and the descriptors of holders. False when the visitor wants no more.
     fn diagnose(&mut self, netns: &Netns) -> Result<bool, HostError> {
         let opened = netns.within(|| Ok((Diag::open(netns.netns)?, netns.defaults()?)))?;
         let Some((mut diag, of)) = opened else {
@@ -187,7 +190,7 @@ impl<V: Visitor> Listing<'_, V> {
         Ok(more)
     }
 
-    /// A socket of sock_diag's, if the filters want it. False when the visitor wants no more.
+    /// Hands over a socket that sock_diag listed, if the filters want it. False when the visitor wants no more.
     fn visit(
         &mut self,
         found: DiagSocket,
@@ -205,7 +208,7 @@ impl<V: Visitor> Listing<'_, V> {
                 return Ok(true);
             }
         }
-        let owner = owner(self.directory.get_or_insert_with(FdIndex::read), &socket);
+        let owner = owner(self.fd_index.get_or_insert_with(FdIndex::read), &socket);
         if !filters.want_owner(&owner) {
             return Ok(true);
         }
@@ -214,9 +217,9 @@ impl<V: Visitor> Listing<'_, V> {
     }
 }
 
-fn owner(directory: &FdIndex, socket: &RawSocket) -> Arc<Owner> {
+fn owner(fd_index: &FdIndex, socket: &RawSocket) -> Arc<Owner> {
     match socket.inode {
-        Some(inode) => directory.owner(inode),
+        Some(inode) => fd_index.owner(inode),
         None => Arc::default(),
     }
 }
@@ -262,7 +265,7 @@ mod tests {
             true
         };
         let mut listing = Listing {
-            directory: None,
+            fd_index: None,
             filters: &filters,
             cgroups: None,
             visitor: &mut visitor,

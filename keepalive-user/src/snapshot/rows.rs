@@ -17,7 +17,7 @@ const PIECE: usize = 32 << 10;
 /// Pieces that wait to be taken, at most: 2 MB. They wait while the descriptors of all processes are read.
 const AHEAD: usize = 64;
 
-/// Rows that are remembered to find one that comes twice: more than a bucket of the kernel's table holds.
+/// How many rows are remembered to find a socket that comes twice: more than a bucket of the kernel's table holds.
 const RECENT: usize = 64;
 
 /// Rows of a file, however many bytes each read of it returns.

@@ -30,8 +30,8 @@ pub fn is_orphan(state: State, inode: Option<u64>) -> bool {
     }
 }
 
-/// Whether keepalive acts in this state. Before the connection is established it does not, and neither while a FIN
-/// waits for its acknowledgement, because that is unacknowledged data. An orphan in FIN_WAIT2 waits for its own
+/// Whether keepalive acts in this state. It does not act before the connection is established. It does not act while a
+/// FIN waits for its acknowledgement, because that is unacknowledged data. An orphan in FIN_WAIT2 waits for its own
 /// timeout.
 pub fn keepalive_acts(state: State, orphan: bool) -> bool {
     match state {

@@ -87,7 +87,7 @@ fn when_forbidden() -> String {
 fn when_not_supported() -> String {
     match lockdown::mode().as_deref() {
         Some("none") | None => {
-            "katrace -v shows more; see docs/limitations.md for what a kernel must offer".into()
+            "katrace -v shows more; see docs/kernels.md for what a kernel must offer".into()
         }
         Some(mode) => when_locked_down(mode),
     }

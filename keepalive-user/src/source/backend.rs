@@ -50,11 +50,11 @@ pub struct Backend {
 ///
 /// A privilege or a type is missing, or the kernel refuses every backend.
 pub fn open(settings: &TraceSettings) -> Result<Backend, HostError> {
-    // Before any thread is started: see there.
+    // Making a loader is fast only before any thread is started; `load/loader.rs` says why.
     let loader = Loader::new()?;
     preflight::privileges()?;
     preflight::lift_memlock();
-    // The slow readings of the start run side by side.
+    // The slow readings of the start run on several threads.
     let search = match settings.attach {
         AttachChoice::Only(Attach::Tracepoint) => Some(Search::start()?),
         AttachChoice::Only(_) | AttachChoice::Auto => None,
@@ -69,7 +69,7 @@ pub fn open(settings: &TraceSettings) -> Result<Backend, HostError> {
     };
     thread::scope(|scope| {
         if candidates != [Attach::Tracepoint] {
-            // Needed for the first trampoline, after everything else: another CPU reads it until then.
+            // The first trampoline needs this, and that comes late. Until then another CPU can read it.
             scope.spawn(|| functions.read());
         }
         let globals = [false, true].map(|write_err| {
@@ -208,8 +208,8 @@ impl Attempts<'_> {
     ) -> Result<Option<FdIterator>, HostError> {
         match (self.settings.scan, attach) {
             (Scan::Iter, _) => FdIterator::load(ebpf, self.functions).map(Some),
-            // The tracepoint backend is for kernels that refuse tracing programs, and runs everywhere
-            // as it runs there.
+            // The tracepoint backend is for kernels that refuse tracing programs. It uses none on other
+            // kernels either, so it behaves the same everywhere.
             (Scan::Proc, _) | (Scan::Auto, Attach::Tracepoint) => Ok(None),
             (Scan::Auto, _) => Ok(FdIterator::load(ebpf, self.functions).ok()),
         }
@@ -272,7 +272,7 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("fentry refused: "), "{text}");
         assert!(text.contains("; tracepoint refused: "), "{text}");
-        // The last needs the least, so its advice is worth the most.
+        // The last backend needs the least, so its advice helps most.
         assert_eq!(error.advice(), HostError::NoAddress.advice());
     }
 }

@@ -100,7 +100,7 @@ impl Source {
         self.ring.drain(each).await
     }
 
-    /// Whether the ring is known to have room for as much again as it holds.
+    /// Whether the ring is less than half full. False if that is not known.
     pub fn has_room(&self) -> bool {
         self.ring.has_room()
     }

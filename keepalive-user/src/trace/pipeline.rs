@@ -1,4 +1,4 @@
-//! Bytes in, text out.
+//! From the bytes of the ring to text.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// While events come, how often the kernel half is asked what it lost.
 const LOSS_CHECK: Duration = Duration::from_secs(1);
-/// The wall clock may be stepped, so the distance to it is measured again this often.
+/// The wall clock may be set, so its distance to the monotonic clock is measured again this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 
 /// While many events wait for their owners and the ring has room, it is read again after this. Events in the ring
@@ -30,7 +30,7 @@ pub struct Pipeline {
     clock: Clock,
     clock_taken: Instant,
     resolver: Resolver,
-    /// What has its owner goes here.
+    /// Takes the events whose owners are known.
     pub outlet: Outlet,
     /// Notices that the kernel half could not deliver, as of the last time it was asked.
     unheard: u64,
@@ -264,7 +264,8 @@ impl Pipeline {
         }
     }
 
-    /// Reads the counters that are gone once the hooks are, and lets events through if the first pass is not done.
+    /// Reads the counters that cannot be read once the hooks are detached. If the first pass is not done, the events
+    /// that wait for it go on.
     ///
     /// # Errors
     ///

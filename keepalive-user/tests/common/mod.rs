@@ -1,4 +1,4 @@
-//! Records as the rest of katrace would hand them to a sink, and golden files to hold the text to.
+//! Records as the rest of katrace would hand them to a sink, and golden files to compare the text with.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 

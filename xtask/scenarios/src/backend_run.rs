@@ -48,7 +48,8 @@ impl BackendRun<'_> {
         self.katrace.control.as_deref()?.softirqs().ok()
     }
 
-    /// Prepared at once and played under one tracer; those that may be run again, again.
+    /// Prepares the shared scenarios at the same time and runs them under one tracer. Those that may be run again
+    /// follow under a new tracer.
     fn shared(&self) {
         let mut left: Vec<_> = self
             .chosen
@@ -65,8 +66,8 @@ impl BackendRun<'_> {
         }
     }
 
-    /// With tracers of their own. After the shared ones: a call that sleeps in the kernel while another tracer attaches
-    /// to the same function returns past the programs of both.
+    /// Runs the scenarios that have tracers of their own. They come after the shared ones: a call that sleeps in the
+    /// kernel while another tracer attaches to the same function returns without running the programs of either tracer.
     fn parallel(&self) {
         thread::scope(|scope| {
             for scenario in self.chosen {
@@ -154,7 +155,7 @@ impl BackendRun<'_> {
     }
 }
 
-/// The summary counts what was printed, and nothing of so little was lost.
+/// The summary counts what was printed. So few events cannot fill the ring, so none may be lost.
 fn adds_up(tracer: Tracer) -> Result<()> {
     let stopped = tracer.stop()?;
     let summary = stopped.summary()?;

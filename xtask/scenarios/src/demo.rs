@@ -53,7 +53,7 @@ pub fn run(path: &Path, screen: Option<&Path>) -> Result<bool> {
     tell(&format!(
         "katrace watches the client's (-N {netns}). Below, its table as it comes."
     ));
-    // A second katrace speaks JSON: the story waits for its events, the check counts them.
+    // A second katrace prints JSON. The story waits for its events, and the check counts them.
     let tracer = match katrace.start(watch)? {
         Start::Ready(tracer) => tracer,
         Start::Refused(reason) => bail!("{reason}"),
@@ -147,7 +147,7 @@ impl Story<'_> {
         self.scene.pair.come_back()
     }
 
-    /// What could have been known before.
+    /// Shows what an audit finds before the connections die.
     fn audited(&self, katrace: &Katrace) -> Result<()> {
         let mut wishful = self.actor("wishful")?;
         wishful.connect(TO, Some(Keepalive::plain()))?;
@@ -305,7 +305,7 @@ fn tell(line: &str) {
 }
 
 fn styled(line: &str, style: Style) {
-    // NO_COLOR counts when it is set to anything but nothing.
+    // NO_COLOR counts when it is set and not empty.
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let style = if stdout().is_terminal() && !refused {
         style

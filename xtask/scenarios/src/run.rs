@@ -115,7 +115,7 @@ fn can_be_run(scenario: &Scenario) -> bool {
     missing.is_none()
 }
 
-/// Beside so many processes every start of katrace is slow. So these come when nothing else does.
+/// Beside so many processes every start of katrace is slow. So these scenarios run after all others.
 fn many(working: &[Katrace], chosen: &[&Scenario], report: &Report) {
     let mut many = None;
     for katrace in working {

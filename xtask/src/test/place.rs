@@ -71,7 +71,7 @@ impl Place {
                 tally.skipped
             );
         }
-        // One scenario may be of those that run once a kernel.
+        // A single scenario may be one that runs once per kernel, for no backend.
         if options.scenario.is_some() && options.attach.is_none() {
             return Ok(());
         }

@@ -21,7 +21,7 @@ pub const FUZZ: Subcommand = Subcommand {
     bare: false,
 };
 
-/// Holds the dependencies against deny.toml. Its default features build a second cargo, which is not needed.
+/// Checks the dependencies against deny.toml. Its default features build a second cargo, which is not needed.
 pub const DENY: Subcommand = Subcommand {
     package: "cargo-deny",
     version: "0.20.2",

@@ -1,8 +1,8 @@
 //! The order of rooms: which file may import from which.
 //!
 //! The table in docs/architecture.md declares it: a room may import from the rooms above it, never from one below. No
-//! files import one another in a circle, in the scenarios neither. No file and no function is too long, and every file
-//! that the documents name exists.
+//! files import one another in a circle; this is checked in the scenarios too. No file and no function is too long, and
+//! every file that the documents name exists.
 #![allow(clippy::unwrap_used)] // Tests, as in clippy.toml; helpers of an integration test count as code there.
 
 mod graph;

@@ -1,5 +1,5 @@
 //! Programs and client libraries with keepalive settings of their own: their names, how one is recognised
-//! (`recognise`), and how each spells a plan (`settings`).
+//! (`recognise`), and how a plan is written in the settings of each (`settings`).
 
 mod recognise;
 mod settings;

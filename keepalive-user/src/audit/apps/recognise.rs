@@ -1,4 +1,4 @@
-//! Which program holds a socket, told by its name, its libraries and its end of the connection.
+//! Which program holds a socket. Its name, its libraries and its end of the connection tell it.
 
 use super::App;
 

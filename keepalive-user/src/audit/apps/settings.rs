@@ -1,7 +1,7 @@
-//! How each program spells a plan.
+//! How a plan is written in the settings of each program.
 //!
-//! Every line is a setting as the program's documentation names it. Where a program makes other values of it (Redis
-//! derives two values from one) a comment says so.
+//! Every line is a setting as the program's documentation names it. Where a program turns it into other values (Redis
+//! derives two values from one), a comment in the line says so.
 
 use super::App;
 use crate::audit::plan::Plan;

@@ -11,7 +11,7 @@ use crate::{
     format::Millis,
 };
 
-/// From here on the time that data is retried is worth a finding; the kernel's default is three times as long.
+/// Data that is retried for longer than this is worth a finding. The kernel's default is three times as long.
 const LONG_MS: u64 = 300_000;
 
 /// A dead peer is noticed later than was asked for. Data in flight counts here if TCP_USER_TIMEOUT is set; if not,
@@ -27,8 +27,8 @@ pub fn slow<'a>(context: &Context<'a>, socket: &Socket<'a>) -> Option<Hit<'a>> {
         .then(|| Hit::plain(Rule::SlowDetection))
 }
 
-/// Until a dead peer is noticed while the connection is idle, in milliseconds. `None` = never: without keepalive nothing
-/// is sent that it could leave unanswered.
+/// Until a dead peer is noticed while the connection is idle, in milliseconds. `None` = never: without keepalive an idle
+/// connection sends nothing that could stay unanswered.
 fn idle_ms(socket: &Socket<'_>) -> Option<u64> {
     socket.row.detect_idle_ms.filter(|_| socket.set.keepalive)
 }

@@ -27,7 +27,7 @@ pub struct Explanation {
 /// A group, and what the rule says of it.
 pub type Explained<'a> = (Group<'a>, Explanation);
 
-/// What would mend it. How to say it depends on the program.
+/// What would fix it. The lines for it depend on the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// The keepalive settings of the plan.

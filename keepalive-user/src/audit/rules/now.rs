@@ -80,7 +80,7 @@ pub fn explain_dying(group: &Group<'_>) -> Explanation {
     }
 }
 
-/// A probe is due, but data is unacknowledged: the timer is only set again.
+/// A probe is due, but data is unacknowledged. So the timer sends no probe and is only set again.
 pub fn suspended<'a>(socket: &Socket<'a>) -> Option<Hit<'a>> {
     let row = socket.row;
     let due = row

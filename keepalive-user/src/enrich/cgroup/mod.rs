@@ -9,10 +9,11 @@ mod tests;
 
 use crate::event::{Container, Place, Runtime};
 
-/// Reads the whole of /proc/PID/cgroup (man cgroups(7)); `None` if no line of it is one.
+/// Reads the whole of /proc/PID/cgroup (man cgroups(7)). `None` if no line has the form that cgroups(7)
+/// describes.
 ///
-/// On a host with both hierarchies the cgroup2 path may be bare while a cgroup1 path names the
-/// container, so the path that tells most is taken, and everything is told from that one.
+/// On a host with both versions of cgroups, the cgroup2 path may be `/` while a cgroup1 path names the
+/// container. So the path that tells most is taken, and everything comes from that one.
 pub fn place(file: &[u8]) -> Option<Place> {
     let text = String::from_utf8_lossy(file);
     let paths = text.lines().filter_map(Line::parse);
@@ -39,7 +40,7 @@ impl<'a> Line<'a> {
         (hierarchy.parse::<u32>().is_ok() && line.path.starts_with('/')).then_some(line)
     }
 
-    /// The hierarchy that is asked first, of those that tell as much.
+    /// Where two paths tell equally much, the one with the lower rank is taken.
     fn rank(&self) -> u8 {
         match self.controllers {
             "" => 0,
@@ -69,7 +70,8 @@ impl Place {
             if let Some(pod) = pod(name) {
                 place.pod = Some(pod);
             }
-            // A manager's own scope says less than the unit that the manager is.
+            // `init.scope` is where a systemd manager itself runs. The unit above it, if there is one,
+            // tells more.
             if let Some(unit) = unit(name)
                 && (unit != "init.scope" || place.unit.is_none())
             {
@@ -98,7 +100,7 @@ fn container(before: &[&str], name: &str, after: Option<&str>) -> Option<Contain
 }
 
 /// `docker-ID.scope`, `….slice:cri-containerd:ID`, `crio-ID`, or the id alone in a directory that
-/// may tell the runtime. Monitors stand beside their container in cgroups of such names.
+/// may tell the runtime. The monitor of a container (conmon) has a cgroup with a name of the same form.
 fn oci(parent: &str, name: &str) -> Option<Container> {
     let stem = name.strip_suffix(".scope").unwrap_or(name);
     let at = stem.len().checked_sub(64)?;
@@ -120,7 +122,7 @@ fn oci(parent: &str, name: &str) -> Option<Container> {
     })
 }
 
-/// The outer option is empty for what is no container, the inner for a runtime that is not known.
+/// The outer option is `None` for what is no container, the inner one for a runtime that is not known.
 fn runtime_of(prefix: &str) -> Option<Option<Runtime>> {
     Some(match prefix {
         "docker" => Some(Runtime::Docker),

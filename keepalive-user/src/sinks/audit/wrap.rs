@@ -9,7 +9,7 @@ use crate::sinks::sanitize::Escaped;
 /// How many columns a line takes where the screen has no width.
 pub const COLUMNS: usize = 99;
 
-/// Writes `text` within so many columns. `first` stands before the first line, `next` before the
+/// Writes `text` in lines of at most `columns` columns. `first` stands before the first line, `next` before the
 /// others. A word that does not fit has a line of its own, which is too long.
 pub fn wrapped(
     first: &str,

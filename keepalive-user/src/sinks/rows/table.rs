@@ -17,8 +17,8 @@ use crate::{
     snapshot::{Origin, Row, Setting},
 };
 
-/// The width of the columns is that of the first so many rows. A longer cell in a later row makes only
-/// its own line wider.
+/// This many first rows decide the widths of the columns. A longer cell in a later row makes only its own
+/// line wider.
 const SAMPLE: usize = 1000;
 /// Columns for a process; a longer name is cut.
 const PROCESS: usize = 20;
@@ -29,11 +29,15 @@ struct Column {
     /// Its cells are aligned to the right.
     right: bool,
     /// On a narrow screen the column with the highest number is left out first; 0 = never.
-    goes: u8,
+    dropped_at: u8,
 }
 
-const fn column(title: &'static str, right: bool, goes: u8) -> Column {
-    Column { title, right, goes }
+const fn column(title: &'static str, right: bool, dropped_at: u8) -> Column {
+    Column {
+        title,
+        right,
+        dropped_at,
+    }
 }
 
 const COLUMNS: [Column; 13] = [
@@ -131,8 +135,8 @@ impl RowTable {
         while total(&widths) > self.screen.columns {
             let shown = COLUMNS.iter().enumerate();
             let least = shown
-                .filter(|(at, column)| column.goes > 0 && widths[*at].is_some())
-                .max_by_key(|(_, column)| column.goes);
+                .filter(|(at, column)| column.dropped_at > 0 && widths[*at].is_some())
+                .max_by_key(|(_, column)| column.dropped_at);
             let Some((at, _)) = least else { break };
             widths[at] = None;
             if at == LOCAL {

@@ -112,7 +112,7 @@ pub enum Need {
     Sees(&'static [Call]),
 }
 
-/// What must be so for a hook to be tried.
+/// When a hook is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Always.
@@ -192,7 +192,7 @@ pub struct Hook {
     pub backends: &'static [Attach],
     /// What happens without it.
     pub need: Need,
-    /// What must be so for it to be tried.
+    /// When it is tried.
     pub condition: Condition,
     /// Another program for the same point, attached once katrace is ready: see
     /// [`reentrancy_guards`](super::reentrancy_guards).
@@ -203,7 +203,8 @@ pub struct Hook {
 
 /// All backends.
 pub const ALL_BACKENDS: &[Attach] = &[Attach::Fentry, Attach::Kprobe, Attach::Tracepoint];
-/// The tracepoint backend is for kernels without trampolines, and runs everywhere as it runs there.
+/// The tracepoint backend is for kernels without trampolines. It uses none on other kernels either, so it behaves the
+/// same everywhere.
 pub const WITH_TRAMPOLINES: &[Attach] = &[Attach::Fentry, Attach::Kprobe];
 
 impl Hook {
@@ -234,13 +235,13 @@ impl Hook {
         self
     }
 
-    /// It is there to see these calls, and may be missing.
+    /// Its purpose is to see these calls; katrace goes on without it.
     pub const fn sees(mut self, calls: &'static [Call]) -> Self {
         self.need = Need::Sees(calls);
         self
     }
 
-    /// It is tried only then.
+    /// It is tried only under this condition.
     pub const fn when(mut self, condition: Condition) -> Self {
         self.condition = condition;
         self

@@ -1,6 +1,6 @@
 //! From a loaded object to attached hooks. [`table`] declares the hooks, [`hook`] says what a row may
-//! hold, [`order`] says when each is attached and why, [`programs`] does it, [`attached`] says what came
-//! of it.
+//! hold, [`order`] says when each is attached and why, [`programs`] attaches them, [`attached`] says what is
+//! watched and what is missing.
 
 pub mod attached;
 pub mod hook;

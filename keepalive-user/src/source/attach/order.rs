@@ -11,8 +11,8 @@ use super::{
 };
 use crate::source::error::HostError;
 
-/// Attaches all hooks of the plan. `after_timer` runs once the timer is hooked; until then it would be
-/// of no use.
+/// Attaches all hooks of the plan. `after_timer` runs once the timer is hooked, because before that nothing
+/// needs its result.
 ///
 /// # Errors
 ///

@@ -135,7 +135,7 @@ fn try_turn(
         if !is_tried(hook, plan, &outcomes) {
             continue;
         }
-        // Only optional hooks of another backend come so far.
+        // A hook of another backend that is tried here is an optional one.
         let result = if hook.backends.contains(&plan.attach) {
             attach(hook)
         } else {
@@ -150,7 +150,7 @@ fn try_turn(
     Ok(outcomes)
 }
 
-/// An optional hook that the backend does not use is tried too: what is missing is to be told.
+/// An optional hook that the backend does not use is tried too, so that `ready.missing` lists it.
 fn is_tried(hook: &Hook, plan: &Plan<'_>, before: &[Outcome]) -> bool {
     let is_used = hook.backends.contains(&plan.attach) || hook.need != Need::Required;
     is_used

@@ -57,7 +57,8 @@ pub static HOOKS: &[Hook] = &[
         Turn::Beginnings,
     )
     .guarded_by("lifetime_set_state_guard"),
-    // Before `death_set_state`, which takes no death for a timeout that these have not seen.
+    // Attached before `death_set_state`. Where one of these is attached, `death_set_state` shows a death as a
+    // timeout only if this hook has seen it.
     Hook::new(
         Purpose::Death,
         "write_err_fentry",
@@ -98,7 +99,7 @@ pub static HOOKS: &[Hook] = &[
     .only(WITH_TRAMPOLINES)
     .optional("; a socket passed to another process is found by scanning descriptors")
     .guarded_by("passed_fentry_guard"),
-    // The exit before the entry: an exit alone is ignored, an entry alone would lose the probe.
+    // The exit is attached before the entry: an exit alone is ignored, but an entry alone would lose the probe.
     Hook::new(
         Purpose::Keepalive,
         "keepalive_fexit",

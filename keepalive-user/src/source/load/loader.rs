@@ -8,7 +8,7 @@
 //! That limit counts for the whole process, so it is lowered only while this is the only thread.
 //! Then nobody else can fail to open a file meanwhile, and nobody else can start a thread. Where
 //! other threads run already, aya parses the BTF, which takes longer but is right. A command that
-//! loads on another thread than the first calls [`prepare`] before it starts that thread.
+//! loads on another thread than the main one calls [`prepare`] before it starts that thread.
 
 use std::{
     fs, io,

@@ -19,7 +19,7 @@ pub struct Losses(PerCpuArray<MapData, LossesOfCpu>);
 pub struct Dropped {
     /// Records for which the ring had no room.
     pub lost: u64,
-    /// Notices of changed descriptors for which the ring had no room.
+    /// Notices of changed processes and of sockets that are gone, for which the ring had no room.
     pub unheard: u64,
     /// Sockets and processes for which a table had no room.
     pub untracked: u64,

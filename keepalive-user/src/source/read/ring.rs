@@ -82,7 +82,7 @@ impl Ring {
         }
     }
 
-    /// Whether the ring is known to have room for as much again as it holds.
+    /// Whether the ring is less than half full. False if that is not known.
     pub fn has_room(&self) -> bool {
         let used = self.fill.as_ref().map(Fill::used);
         used.is_some_and(|used| used < self.bytes as usize / 2)

@@ -44,7 +44,7 @@ impl SocketIterator {
     ///
     /// The host refuses: privilege, BTF, a kernel before 5.9, or one that allows no tracing programs.
     pub fn load(filters: &Filters) -> Result<Self, HostError> {
-        // Before other threads are started: see there.
+        // Making a loader is fast only before other threads are started; `load/loader.rs` says why.
         let mut loader = Loader::new()?;
         preflight::privileges()?;
         preflight::lift_memlock();

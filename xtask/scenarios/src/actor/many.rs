@@ -67,7 +67,7 @@ impl Many {
     }
 }
 
-/// One of them, until the actor that made it ends.
+/// What one of these processes does, until the actor that made it ends.
 fn live(number: u16, to: SocketAddr, count: usize, mut report: PipeWriter) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     process::set_name(&format!("kat-many-{number}"))?;

@@ -32,7 +32,7 @@ const TOOLS: [Tool; 10] = [
     TRACEPOINT,
 ];
 
-/// Names of the namespace's settings that a socket without its own follows.
+/// The namespace's idle time, which a socket without an idle time of its own uses.
 const IDLE: &str = "ipv4/tcp_keepalive_time";
 
 pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
@@ -125,8 +125,8 @@ impl Samples {
     }
 }
 
-/// Nanoseconds for an expiry after which the timer only waits on: every socket is armed for a
-/// second or two, then the namespace says that idle is two hours.
+/// Nanoseconds for an expiry at which the timer sends no probe and is only set again. Every timer is set to a
+/// second or two. Then the idle time of the namespace is raised to two hours.
 fn expiries(bench: &Bench) -> Result<Vec<f64>> {
     let mut load = Load::open(bench.plan.sockets)?;
     let mut values = Vec::new();
@@ -149,7 +149,7 @@ fn expiries(bench: &Bench) -> Result<Vec<f64>> {
             "{probes} probes where every timer was to wait on"
         );
         let sockets = load.sockets as u64;
-        // Twice each, at the entry and at the exit; other sockets of the host may add to it.
+        // Each expiry runs two programs, at the entry and at the exit. Other sockets of the host may add runs.
         ensure!(
             sample.runs >= 2 * sockets,
             "{sockets} timers expired, the programs ran {} times",

@@ -15,7 +15,7 @@ use super::{
 const KATRACE: Tool = Tool::Katrace("fentry", &["-o", "json"]);
 /// The cost counts as constant within this factor.
 const FLAT: f64 = 1.1;
-/// What the memory at so many sockets is to stay below, in MB.
+/// A number of sockets, and the bound in MB for the memory that is used with them.
 const MEMORY: (usize, f64) = (50_000, 40.0);
 
 type Measure = fn(&Sample) -> f64;

@@ -1,6 +1,6 @@
-//! What tracing costs: katrace, the floor, bpftrace and nothing take turns under the same load, and
+//! What tracing costs: katrace, the floor, bpftrace and no tool at all take turns under the same load, and
 //! one table says how they compare. In every run events and losses must add up to what the kernel
-//! counted, so no speed is bought with events.
+//! counted, so no tool looks fast because it misses events.
 
 mod cost;
 pub mod floor;
@@ -34,7 +34,7 @@ use crate::lab::{Katrace, time::in_guest};
 /// Descriptors that this process and each that it starts may have.
 const FILES: u64 = 65_536;
 
-/// Before every line of progress; xtask tells it from the result by this.
+/// Prints a line of progress. Its prefix lets xtask tell progress from the result.
 macro_rules! progress {
     ($($words:tt)*) => { eprintln!("bench: {}", format_args!($($words)*)) };
 }

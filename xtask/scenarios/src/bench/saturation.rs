@@ -12,8 +12,8 @@ use super::{
 
 const KATRACE: Tool = Tool::Katrace("fentry", &["-o", "json"]);
 const BPFTRACE: Tool = Tool::BpftraceCounted("fentry");
-/// So far off the rate asked for, either way, the guest is at its limit: it does not get round to all timers,
-/// or its own queue drops probes, which the kernel then sends again after half a second.
+/// If the rate differs from the rate asked for by more than this part, the guest is at its limit. Either it does not
+/// run all timers in time, or its own queue drops probes, which the kernel then sends again after half a second.
 const SATURATED: f64 = 0.1;
 
 pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
@@ -31,7 +31,7 @@ pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
         table.note(step.katrace.account.clone());
         let saturated = step.saturated();
         steps.push(step);
-        // More would only be asked for, not sent.
+        // The guest cannot send at a higher rate.
         if saturated {
             break;
         }
@@ -47,7 +47,7 @@ pub fn measure(bench: &Bench, table: &mut Table) -> Result<()> {
         "nothing attached",
         best(&mut steps.iter().map(|step| step.nothing.rate())),
     );
-    // Lost before the guest was at its limit; and, at any load, more than bpftrace lost there.
+    // What katrace lost before the guest was at its limit. Below: the loads at which it lost more than bpftrace.
     let early = steps.iter().filter(|step| !step.saturated());
     let early: u64 = early.map(|step| step.katrace.lost).sum();
     let compared: Vec<_> = steps
@@ -113,7 +113,7 @@ impl Step {
     }
 }
 
-/// Of the events that were there to deliver.
+/// The share of all events that was lost.
 fn share(sample: &Sample) -> f64 {
     let all = sample.events.unwrap_or(0) + sample.lost;
     sample.lost as f64 / all.max(1) as f64

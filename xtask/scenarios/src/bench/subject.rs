@@ -26,9 +26,10 @@ use crate::lab::{
     time::wait_until,
 };
 
-/// A tool has attached when for so long its programs have been the same
+/// A tool counts as attached when its programs have not changed for this long
 const SETTLED: Duration = Duration::from_millis(400);
-/// and it has done next to nothing: loading them takes longer than that on a busy machine.
+/// and it has used at most this much CPU time meanwhile. On a busy machine, loading programs alone can take longer than
+/// [`SETTLED`].
 const STILL: Duration = Duration::from_millis(10);
 
 /// The tools that are compared.

@@ -33,7 +33,7 @@ pub struct Row {
     /// Something else that it is measured against.
     other: Option<Other>,
     reaches: Vec<Reach>,
-    /// Why there is no value of katrace's.
+    /// Why this row has no value for katrace.
     missing: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl Row {
         self.katrace.map(|katrace| katrace.median)
     }
 
-    /// At most so many times a baseline, by the medians.
+    /// Sets the goal: at most `at_most` times a baseline, by the medians.
     pub fn at_most_times(self, at_most: f64, against: Against) -> Self {
         let (name, value) = match against {
             Against::Floor => ("the floor", self.floor),
@@ -120,7 +120,7 @@ impl Row {
         self.at_most(of, ratio, at_most)
     }
 
-    /// At most so much in the row's own unit.
+    /// Sets the goal: at most `at_most` in the row's own unit.
     pub fn at_most_in_all(self, at_most: f64) -> Self {
         let (of, actual) = (self.unit.to_owned(), self.median());
         self.at_most(of, actual, at_most)

@@ -21,15 +21,15 @@ pub struct Sample {
     pub probes: u64,
     /// From the first probe to the last.
     pub seconds: f64,
-    /// Of the tool's programs.
+    /// Run time of the tool's programs in the kernel.
     pub kernel_ns: u64,
     pub runs: u64,
     pub skipped: u64,
     /// User and system time of its process.
     pub cpu_ns: u64,
-    /// Bytes ever resident at most.
+    /// The most bytes that were resident at any time.
     pub peak: u64,
-    /// Events that arrived and that did not, where the tool tells.
+    /// Events that arrived, and in the next field events that were lost, if the tool reports them.
     pub events: Option<u64>,
     pub lost: u64,
     /// What the tool itself printed about its counts.
@@ -127,7 +127,7 @@ impl Sample {
                     .with_context(|| format!("no number of lost records in: {account}"))?;
                 self.account = account.to_owned();
                 self.events = Some(events);
-                // With a filter that nothing passes, nothing may arrive.
+                // With a filter that rejects everything, nothing may arrive.
                 let due = if args.contains(&NOTHING_PASSES) {
                     0
                 } else {

@@ -35,7 +35,7 @@ pub fn run() -> ExitCode {
         complain(&error);
         NOT_STARTED
     });
-    // The host looks for this line; whatever the command left half written ends before it.
+    // The host looks for this line. The line break before it ends a line that the command left unfinished.
     println!("\nkatrace-vm: exit {code}");
     // A closed console cannot keep the machine up.
     let _ = io::stdout().flush();

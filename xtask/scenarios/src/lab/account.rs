@@ -1,7 +1,8 @@
 //! The judge of counts: what the kernel counted, what was visible to any program, what katrace showed.
 //!
-//! Per network namespace, katrace must show exactly what was visible. Where the kernel counted more than that, it ran
-//! no program meanwhile, and the difference is the host's. Without a control everything counts as visible.
+//! For each network namespace, katrace must show exactly what was visible. Where the kernel counted more than that, it
+//! ran no program at those moments, and katrace is not blamed for the difference. Without a control everything counts
+//! as visible.
 
 use std::fmt;
 
@@ -39,7 +40,7 @@ impl Counts {
     }
 }
 
-/// What katrace is held to over a while.
+/// What katrace must show over some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     pub kernel: Counters,
@@ -66,7 +67,7 @@ impl Due {
     }
 }
 
-/// An event that was due did not come. Nothing else may be excused by what a host hides.
+/// An event that was due did not come. It is the only failure for which a scenario may be run again.
 #[derive(Debug)]
 pub struct MissedEvents(pub String);
 
@@ -90,8 +91,9 @@ impl fmt::Display for RetryReason {
 
 impl std::error::Error for RetryReason {}
 
-/// Whether a scenario that failed may be run again: an event is missing, katrace showed everything that was visible,
-/// something was not, and the kernel worked off timers without running a program.
+/// Whether a scenario that failed may be run again. All of this must be true: an event is missing; katrace showed
+/// everything that was visible; the kernel counted more than was visible; and the kernel ran timer softirqs without
+/// running a program.
 pub fn may_be_hidden(
     error: &anyhow::Error,
     accounts: &[(Due, Counters)],

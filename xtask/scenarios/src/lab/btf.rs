@@ -52,7 +52,7 @@ struct Type {
 }
 
 impl Btf {
-    /// Of the running kernel.
+    /// Reads the types of the running kernel.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Btf {
         anyhow::bail!("no struct {of} in BTF")
     }
 
-    /// In bits.
+    /// The member's offset in bits.
     fn member(&self, of: Type, name: &str, depth: u32) -> Result<Option<u32>> {
         for number in 0..of.len {
             let at = of.rest + number * MEMBER_LEN;

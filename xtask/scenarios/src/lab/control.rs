@@ -1,7 +1,8 @@
 //! The loader of the control: programs beside katrace that count what any program could have seen.
 //!
 //! On some kernels there are softirqs in which no BPF program runs (docs/limitations.md). No tool on tracepoints can
-//! see what happens in them, so katrace is held to the control's counts there, and to the kernel's own elsewhere.
+//! see what happens in them. So with tracepoints katrace's counts are compared with the control's, and with the other
+//! backends they are compared with the kernel's own.
 
 use std::{fs, path::Path};
 
@@ -21,7 +22,8 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("control_state", "inet_sock_set_state"),
     ("control_softirq", "softirq_entry"),
 ];
-/// A reading takes some microseconds; softirqs are milliseconds apart.
+/// How often a reading is tried, until no softirq comes in between. A reading takes some microseconds, and softirqs are
+/// milliseconds apart.
 const READINGS: usize = 100;
 
 /// The control's programs, attached until this is dropped.
@@ -126,7 +128,7 @@ impl Softirqs {
     }
 }
 
-/// In the order of `place` in keepalive-ebpf/src/bin/control.rs.
+/// Offsets of structure members, in the order of `place` in keepalive-ebpf/src/bin/control.rs.
 fn places() -> Result<[u64; 6]> {
     let btf = Btf::of_this_kernel()?;
     let offset = |of: &str, member: &str| -> Result<u64> {
@@ -145,7 +147,7 @@ fn places() -> Result<[u64; 6]> {
     ])
 }
 
-/// Of all CPUs, as the kernel counts them.
+/// Timer softirqs of all CPUs, as the kernel counts them.
 fn timer_softirqs() -> Result<u64> {
     let path = "/proc/softirqs";
     let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;

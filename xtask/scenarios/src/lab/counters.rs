@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Netns;
 
-/// Since the namespace was made.
+/// Counts since the namespace was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `TcpExtTCPKeepAlive`: probes built.

@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Of the descriptor `fd` of the process `pid`.
+    /// Reads the options of the socket behind descriptor `fd` of process `pid`.
     pub fn inside(pid: u32, fd: i32) -> Result<Self> {
         let copy = copy(pid, fd).with_context(|| format!("copy descriptor {fd} of {pid}"))?;
         let socket = SockRef::from(&copy);

@@ -7,7 +7,7 @@ use aya::programs::loaded_programs;
 
 use super::time::{deadline, wait_until};
 
-/// The ids behind the descriptors of a process. Other tools' programs never enter the question.
+/// The ids of the programs that a process has descriptors of. Programs of other tools are not among them.
 pub fn held_by(pid: u32) -> Result<BTreeSet<u32>> {
     Ok(described(pid)?
         .iter()

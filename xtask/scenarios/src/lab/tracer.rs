@@ -38,7 +38,7 @@ pub enum Start {
     Refused(String),
 }
 
-/// The thread that reads and those that wait share it; nothing changes it.
+/// The reading thread and the waiting threads share a record. Nothing changes it.
 pub type Record = Arc<Value>;
 
 pub struct Tracer {

@@ -19,16 +19,16 @@ use crate::{
     protocol::{Keepalive, Order},
 };
 
-/// More than the rule about noise allows in a second, and less.
+/// Probes in a second: more than the rule `noisy` allows, and fewer.
 const LOUD: usize = 60;
 const QUIET: usize = 40;
 
-/// A rule, what to ask, and the settings of a socket that it concerns and of one that it does not.
+/// A rule, the arguments of the audit, and the settings of two sockets: one with a finding, one without.
 struct Case {
     rule: &'static str,
     args: &'static [&'static str],
-    guilty: Option<Keepalive>,
-    twin: Option<Keepalive>,
+    with_finding: Option<Keepalive>,
+    without_finding: Option<Keepalive>,
     /// A number of the evidence.
     evidence: (&'static str, u64),
 }
@@ -36,15 +36,15 @@ struct Case {
 const fn case(
     rule: &'static str,
     args: &'static [&'static str],
-    guilty: Option<Keepalive>,
-    twin: Option<Keepalive>,
+    with_finding: Option<Keepalive>,
+    without_finding: Option<Keepalive>,
     evidence: (&'static str, u64),
 ) -> Case {
     Case {
         rule,
         args,
-        guilty,
-        twin,
+        with_finding,
+        without_finding,
         evidence,
     }
 }
@@ -108,23 +108,23 @@ pub fn settings(katrace: &Katrace) -> Result<()> {
     let bench = Bench::new(katrace)?;
     let mut actors = Vec::new();
     for case in cases() {
-        let guilty = bench.client("kat-guilty", case.guilty)?;
-        let twin = bench.client("kat-twin", case.twin)?;
-        actors.push((case, guilty, twin));
+        let faulty = bench.client("kat-faulty", case.with_finding)?;
+        let sound = bench.client("kat-sound", case.without_finding)?;
+        actors.push((case, faulty, sound));
     }
     sleep(Duration::from_millis(1100));
-    for (case, (guilty, sock), (twin, _)) in &actors {
+    for (case, (faulty, sock), (sound, _)) in &actors {
         let found = bench.audit(case.args)?;
         let of = |pid| {
             found
                 .iter()
                 .find(|one| one["rule"] == case.rule && one["pid"] == pid)
         };
-        let finding = of(guilty.pid())
+        let finding = of(faulty.pid())
             .with_context(|| format!("{} is silent on its case: {found:?}", case.rule))?;
         ensure!(
-            of(twin.pid()).is_none(),
-            "{} on its twin: {found:?}",
+            of(sound.pid()).is_none(),
+            "{} on the socket without the fault: {found:?}",
             case.rule
         );
         complete(finding, sock)?;
@@ -133,7 +133,7 @@ pub fn settings(katrace: &Katrace) -> Result<()> {
     exit_codes(&bench, &actors[3].1.0)
 }
 
-/// Of one connection with a slow detection, which is a warning, and nothing else.
+/// The exit codes for one connection whose only finding is `slow-detection`, a warning.
 fn exit_codes(bench: &Bench, slow: &Actor) -> Result<()> {
     let pid = slow.pid().to_string();
     let code = |args: &[&str]| -> Result<i32> {
@@ -179,7 +179,7 @@ pub fn now(katrace: &Katrace) -> Result<()> {
         field(finding, "severity", "critical")?;
     }
     bench.pair.come_back()?;
-    // The same sockets, heard again.
+    // The peers of the same sockets answer again.
     let args = ["--ignore", "no-user-timeout"];
     let mut left = Vec::new();
     let healed = wait_until(deadline(30), || {
@@ -248,11 +248,14 @@ fn noise(bench: &Bench) -> Result<()> {
     // One pool, one finding.
     field(finding, "sockets", LOUD)?;
     field(&finding["evidence"], "probes_per_second", LOUD)?;
-    ensure!(of(&quiet).is_none(), "noisy on its twin: {found:?}");
+    ensure!(
+        of(&quiet).is_none(),
+        "noisy on the quiet process: {found:?}"
+    );
     Ok(())
 }
 
-/// Seen from a tuned namespace, another one that is not; then both are.
+/// katrace runs in the namespace `host`. First no namespace is tuned, then only `host`, then both.
 fn namespaces(bench: &Bench) -> Result<()> {
     let (ours, host) = (&bench.pair.ours, &bench.pair.peer);
     let (_actor, sock) = bench.client("kat-pod", Some(Keepalive::plain()))?;

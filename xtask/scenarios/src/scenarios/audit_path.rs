@@ -100,7 +100,7 @@ pub fn balanced(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Of the namespace that the calling thread is in.
+/// Sets the IPVS timeout in the namespace of the calling thread.
 fn set_ipvs_timeout(seconds: u32) -> io::Result<()> {
     // SAFETY: no pointer is passed.
     let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_TCP) };

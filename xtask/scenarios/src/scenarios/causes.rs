@@ -50,7 +50,7 @@ pub fn unacknowledged_data() -> Result<Act> {
     let listener = pair.listen(PORT)?;
     Ok(on(pair, move |scene| {
         let mut actor = Actor::start(&scene.pair.ours, "kat-writer")?;
-        // Idle for longer than a slow machine needs to write: no probe comes first.
+        // The idle time is longer than a slow machine needs to write, so no probe comes first.
         let mut sock = actor.connect(TO, Some(Keepalive::new(60, 1, 3)))?;
         scene.pair.vanish()?;
         actor.done(&Order::Write {

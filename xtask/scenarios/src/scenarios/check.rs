@@ -41,10 +41,10 @@ pub fn number(event: &Value, name: &str) -> Result<u64> {
 
 /// The kernel counts in jiffies of up to 10 ms.
 pub const TICK_MS: u64 = 10;
-/// Longer than any delay of a busy machine; a number in other units is beyond it.
+/// Longer than any delay of a busy machine. A number that is in a wrong unit exceeds it.
 const FAR_TOO_LONG_MS: u64 = 30_000;
 
-/// A time that the kernel cannot cut short. A busy machine may make it longer.
+/// A field with a time that cannot be shorter than `least_ms`. A busy machine may make it longer.
 pub fn at_least(event: &Value, name: &str, least_ms: u64) -> Result<()> {
     let found = number(event, name)?;
     let due = least_ms..=least_ms + FAR_TOO_LONG_MS;

@@ -113,7 +113,7 @@ fn told_apart(dying: &Scene, living: &Scene) -> Result<()> {
     dying.pair.vanish()?;
     check::dies(dying, &here, 4, &Death::of("keepalive"))?;
     living.wait_for(&there, "answered", 4, |_| true)?;
-    // Once it is closed nobody holds it, and an answer may still be told.
+    // Once the socket is closed nobody holds it, but an `answered` may still be shown.
     let events = living.events(&there);
     drop(actors);
     ensure!(

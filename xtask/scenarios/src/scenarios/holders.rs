@@ -19,7 +19,7 @@ use crate::{
 
 const PORT: u16 = 7008;
 const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
-/// Of a socket that has yet to change hands, and of one that has.
+/// The settings of a socket before and after it is passed to another process.
 const QUIET: Keepalive = Keepalive::new(600, 1, 2);
 const DYING: Keepalive = Keepalive::new(1, 1, 2);
 /// Processes that hold one socket: a server and those it forked.

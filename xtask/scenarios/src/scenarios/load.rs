@@ -106,7 +106,7 @@ pub fn sigterm(katrace: &Katrace, crowd: &mut Crowd) -> Result<()> {
     programs::are_gone(&programs)
 }
 
-/// Waits until every socket has sent so many probes, by the kernel's count.
+/// Waits until every socket has sent this many probes, by the kernel's count.
 fn probed_by_kernel(crowd: &Crowd, rounds: usize) -> Result<()> {
     let base = Counters::of(&crowd.pair.ours)?;
     let due = (rounds * SOCKETS) as u64;
@@ -136,7 +136,7 @@ fn trace(katrace: &Katrace, crowd: &Crowd, args: &[&str]) -> Result<Tracer> {
     katrace.start(["-N", &netns].iter().chain(args))?.ready()
 }
 
-/// Timers that were running when keepalive was switched off are done; then SIGTERM.
+/// Waits for the timers that were running when keepalive was switched off, then sends SIGTERM.
 fn settle_and_stop(tracer: Tracer) -> Result<Stopped> {
     sleep(Duration::from_millis(300));
     tracer.stop()

@@ -26,7 +26,7 @@ use crate::lab::{
     time::{deadline, wait_until},
 };
 
-/// Room for every probe, so that the machine's speed decides nothing.
+/// Room for every probe, so that the result does not depend on the machine's speed.
 const RING: &str = "67108864";
 
 /// The fields of a line that are compared; the rest is not kept, because there are a hundred thousand lines.

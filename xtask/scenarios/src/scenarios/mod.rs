@@ -27,7 +27,7 @@ use anyhow::Result;
 
 use crate::lab::{Katrace, Pair, Scene, Tracer, crowd::Crowd, many::Many, scene::explain};
 
-/// What a scenario left to do once katrace is ready.
+/// The part of a scenario that runs once katrace is ready.
 pub type Act = Box<dyn FnOnce(&Tracer) -> Result<()> + Send>;
 
 pub type Prepare = fn() -> Result<Act>;
@@ -55,7 +55,7 @@ pub struct Scenario {
     pub name: &'static str,
     pub about: &'static str,
     pub kind: Kind,
-    /// Without it there is nothing to run, and nothing is counted.
+    /// Where the kernel lacks this feature, the scenario is neither run nor counted.
     pub needs: Option<Feature>,
 }
 
@@ -63,7 +63,7 @@ pub struct Scenario {
 #[derive(Clone, Copy)]
 pub struct Feature {
     pub name: &'static str,
-    /// There where the feature is.
+    /// A path that exists where the kernel has the feature.
     path: &'static str,
 }
 
@@ -337,7 +337,7 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "audit-settings",
         Kind::OncePerKernel(audit::settings),
-        "rules about settings fire on their cases and not on their twins; exit codes",
+        "rules about settings: a finding on a socket with the fault, none on one without; exit codes",
     ),
     scenario(
         "audit-now",
@@ -356,7 +356,7 @@ pub const ALL: &[Scenario] = &[
     ),
 ];
 
-/// A scenario in one pair. What `story` finds wrong is told with all that was seen.
+/// A scenario in one pair of namespaces. An error of `story` is reported with all events that were seen.
 fn on(pair: Pair, story: impl FnOnce(&Scene) -> Result<()> + Send + 'static) -> Act {
     Box::new(move |tracer| {
         let scene = Scene::open(tracer, &pair)?;

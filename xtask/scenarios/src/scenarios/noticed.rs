@@ -32,7 +32,7 @@ const LATE_MS: u64 = 2000;
 /// From the last death to the end of the trace.
 const SUMMARY_AFTER_MS: u64 = 1000;
 
-/// How a process waits, and the calls as which katrace may know it.
+/// How a process waits, and the names that katrace may give to this call.
 type Way = (Wait, &'static [&'static str]);
 
 /// The first takes data, the second gives it: read is a recv in the kernel, write a send, and newer
@@ -119,7 +119,7 @@ fn noticed(
         reasons.extend(scene.tracer.unseen(call)?);
     }
     if reasons.len() == calls.len() {
-        // Said to be out of sight; whoever is right about that shows no event.
+        // katrace said that it cannot see this call. Then it must show no event.
         sleep(Duration::from_millis(300));
         let told = of_kind(scene, sock, "noticed");
         ensure!(
@@ -263,7 +263,7 @@ impl Held {
 
     fn told(&self, summary: &Record, shown: u64, unseen: Option<String>) -> Result<()> {
         if let Some(reason) = unseen {
-            // Who cannot see that an error is received cannot say that it is not.
+            // A backend that cannot see received errors cannot know which deaths were not noticed.
             println!("  unnoticed deaths: {reason}");
             return check::field(summary, "noticed", 0);
         }

@@ -51,7 +51,7 @@ pub fn closed_pipe(katrace: &Katrace) -> Result<()> {
         SocketAddr::from((PEER4, 7800)),
         Some(Keepalive::new(1, 1, 9)),
     )?;
-    // The duration only bounds a katrace that would never speak or end.
+    // The duration only ends a katrace that would otherwise never print anything and never end.
     let mut child = katrace
         .command(["-o", "json", "-e", "all", "-d", "120s"])
         .stdout(Stdio::piped())

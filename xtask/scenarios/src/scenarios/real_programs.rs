@@ -1,5 +1,5 @@
-//! PostgreSQL, Redis, nginx and sshd as their packages come, with settings of their own: what katrace
-//! says of them is what they were told, and what the kernel tells them.
+//! PostgreSQL, Redis, nginx and sshd from their packages, each with keepalive settings of its own. What katrace
+//! shows must be what was configured, and what `getsockopt` answers.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -17,7 +17,7 @@ use crate::lab::{
     time::deadline,
 };
 
-/// One server: where it listens, what it was told, and the line of its own with which an audit mends it.
+/// One server: where it listens, its settings, and the line of its configuration that an audit recommends.
 struct Told {
     port: u16,
     comm: &'static str,
@@ -306,7 +306,7 @@ fn sockets(katrace: &Katrace, netns: &Netns) -> Result<Vec<Value>> {
     Ok(katrace.once("sockets", netns, &[])?.records)
 }
 
-/// Against a path that forgets after 20 s each of them is told in its own words what to do.
+/// For a path that forgets after 20 s, the audit gives each of them a fix in the server's own settings.
 fn audited(katrace: &Katrace, netns: &Netns) -> Result<()> {
     let findings = katrace.audit(netns, &["--path", "20s"])?;
     for told in [&POSTGRES, &REDIS, &NGINX, &SSHD] {

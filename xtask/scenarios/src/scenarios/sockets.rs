@@ -29,7 +29,7 @@ use crate::{
 
 const PORT: u16 = 7010;
 const TO: SocketAddr = SocketAddr::new(PEER4, PORT);
-/// The kernel's own, in seconds, for what nobody set.
+/// The kernel's defaults, for settings that nobody set: idle time and interval in seconds, and the count.
 const IDLE_S: u32 = 7200;
 const INTVL_S: u32 = 75;
 const CNT: u32 = 9;
@@ -37,7 +37,7 @@ const CNT: u32 = 9;
 /// One listing by inode, of sockets that have one.
 pub type Rows = HashMap<u64, Value>;
 
-/// The readers that this kernel allows; a refusal is told.
+/// The readers that this kernel allows. A refusal is printed.
 pub fn readers(katrace: &Katrace) -> Result<Vec<&'static str>> {
     let mut readers = Vec::new();
     for reader in ["iter", "diag"] {
@@ -69,8 +69,8 @@ pub fn list(katrace: &Katrace, reader: &str, netns: &Netns, more: &[&str]) -> Re
             serde_json::from_str(line).with_context(|| format!("not a record: {line}"))?;
         field(&row, "netns", netns.inode)?;
         if let Some(inode) = row["inode"].as_u64() {
-            let twin = rows.insert(inode, row);
-            ensure!(twin.is_none(), "listed twice: {twin:?}");
+            let earlier = rows.insert(inode, row);
+            ensure!(earlier.is_none(), "listed twice: {earlier:?}");
         }
     }
     Ok(rows)

@@ -127,17 +127,17 @@ fn has_the_crowd(rows: &Rows) -> Result<()> {
 fn compare(first: &Rows, second: &Rows) -> Result<(usize, usize)> {
     let mut same = 0;
     for (inode, row) in first {
-        let twin = second.get(inode);
+        let other = second.get(inode);
         // Closed or accepted between the readings.
         let is_still =
-            |twin: &&Value| row["state"] == twin["state"] && row["owners"] == twin["owners"];
-        let Some(twin) = twin.filter(is_still) else {
+            |other: &&Value| row["state"] == other["state"] && row["owners"] == other["owners"];
+        let Some(other) = other.filter(is_still) else {
             continue;
         };
         for name in SAME {
             ensure!(
-                row[*name] == twin[*name],
-                "`{name}` differs between the readers:\n{row}\n{twin}"
+                row[*name] == other[*name],
+                "`{name}` differs between the readers:\n{row}\n{other}"
             );
         }
         same += 1;

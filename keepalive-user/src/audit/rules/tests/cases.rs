@@ -1,4 +1,4 @@
-//! The cases and twins of every rule.
+//! The cases and counterparts of every rule.
 
 use super::host::{
     Case, OWN, POD, accepted, bare, every_second, healthy, in_pod, l7, listener, nlb, of, row, set,
@@ -8,7 +8,7 @@ use crate::{
     snapshot::{Origin, Row, Setting},
 };
 
-/// A rule, what the case and its twin are, the case, and the twin: the same but for the one thing changed.
+/// A rule, a description, a case with a finding, and a counterpart without one. The two differ in one thing.
 type Pair = (Rule, &'static str, Case, Case);
 
 /// The cases of all rules.

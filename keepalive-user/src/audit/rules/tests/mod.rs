@@ -1,5 +1,5 @@
-//! Each rule fires on a case built for it and stays silent on its twin, which differs in the one
-//! thing that matters.
+//! Each rule has a finding on a case that is built for it. It has none on the counterpart, which differs
+//! from the case only in the one thing that matters.
 
 mod cases;
 mod host;
@@ -13,10 +13,10 @@ use crate::{
 };
 
 #[test]
-fn each_rule_fires_on_its_case_and_is_silent_on_its_twin() {
-    for (rule, about, case, twin) in cases() {
+fn each_rule_fires_on_its_case_and_is_silent_on_the_counterpart() {
+    for (rule, about, case, counterpart) in cases() {
         assert_eq!(case.rules(), [rule], "{rule:?}: {about}");
-        assert_eq!(twin.rules(), [], "{rule:?}, the twin: {about}");
+        assert_eq!(counterpart.rules(), [], "{rule:?}, counterpart: {about}");
     }
     for rule in Rule::ALL {
         assert!(
@@ -52,14 +52,14 @@ fn four_hundred_sockets_of_a_pool_are_one_finding() {
     assert_eq!((finding.sockets, finding.pid), (400, Some(100)));
     assert_eq!(finding.examples.len(), 3);
 
-    // Clients are told apart by process and by peer …
+    // Connections of clients are grouped by process and by peer.
     let two = Case::of(pool(100).chain(pool(101)).collect()).verdict();
     assert_eq!(two.findings.len(), 2);
     let elsewhere = pool(100).map(|row| Row { rport: 6379, ..row });
     let two = Case::of(pool(100).chain(elsewhere).collect()).verdict();
     assert_eq!(two.findings.len(), 2);
 
-    // … the processes of one server are not: many have one for each connection.
+    // Connections of a server are not grouped by process: many servers have one process for each connection.
     let served = (0..40).map(|at| Row {
         owner: of("server", 200 + u32::from(at)),
         rport: 50_000 + at,
@@ -81,9 +81,9 @@ fn what_is_asked_for_makes_it_worse() {
     assert_eq!(row(bare()).only().severity, Severity::Warning);
     let on_path = row(bare()).path(nlb()).only();
     assert_eq!(on_path.severity, Severity::Critical);
-    // A proxy ends a connection with a word, and keepalive would not help.
+    // A proxy that ends TCP tells both ends when it closes a connection, and keepalive would not help.
     assert_eq!(row(bare()).path(l7()).only().severity, Severity::Warning);
-    // With a path, long is what the path calls long.
+    // With a path, the path's timeout decides what counts as idle for long.
     let minutes = Row {
         silence_ms: Some(60_000),
         ..bare()
