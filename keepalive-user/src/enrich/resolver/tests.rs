@@ -461,3 +461,35 @@ fn past_the_bound_the_first_in_line_goes_on() {
     assert_eq!(test.marks(), (0..=most).collect::<Vec<_>>());
     assert!(test.out[1..].iter().all(|(_, pid)| pid.is_some()));
 }
+
+#[test]
+fn before_the_first_pass_nothing_goes_out_however_much_comes() {
+    let mut test = Test::held();
+    let most = WAITING as u16;
+    let batch = 100;
+    // What a batch brings is taken in whole, although the line is full in the middle of it.
+    for mark in 0..most + batch {
+        test.event(event(1, 0, mark));
+    }
+    assert!(test.resolver.is_full());
+    assert_eq!(test.marks(), [0; 0]);
+    test.begin();
+    assert_eq!(test.marks(), (0..batch).collect::<Vec<_>>());
+    test.answer_all();
+    assert_eq!(test.marks(), (0..most + batch).collect::<Vec<_>>());
+}
+
+#[test]
+fn questions_without_room_are_remembered_only_while_their_items_wait() {
+    let mut test = Test::new();
+    for round in 0..4 {
+        for number in 0..knowledge::QUESTIONS as u64 {
+            let inode = 1 + round * knowledge::QUESTIONS as u64 + number;
+            test.event(event(inode, 0, 0));
+        }
+        // The worker never answers.
+        test.later(WAIT);
+        assert!(!test.resolver.is_waiting());
+    }
+    assert!(test.resolver.unasked.len() <= knowledge::QUESTIONS);
+}
