@@ -181,11 +181,12 @@ impl Tracer<'_> {
     async fn finish(mut self, end: End, stop: &mut Stop) -> Result<Ended, Error> {
         self.pipeline.before_detaching(&self.source)?;
         self.source.detach();
+        let mut is_hurried = false;
         if end == End::Asked {
             tokio::select! {
                 biased;
                 // The second signal.
-                () = stop.signal() => {}
+                () = stop.signal() => is_hurried = true,
                 drained = self.drain_rest() => drained?,
             }
         }
@@ -199,7 +200,7 @@ impl Tracer<'_> {
             pipeline.outlet.buffers = Buffers::default();
         }
         self.output
-            .finish(&mut self.pipeline.outlet.buffers, stop)
+            .finish(&mut self.pipeline.outlet.buffers, stop, is_hurried)
             .await
             .map_err(Error::during("writing to stdout"))
     }
