@@ -8,6 +8,7 @@ mod writer;
 use std::{
     io::{self, Write},
     os::fd::AsFd,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,8 @@ const MESSAGES: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The same for a reader of stderr.
 const PATIENCE_FOR_MESSAGES: Duration = Duration::from_millis(500);
+/// After a second signal, a reader that keeps up still gets what is in line: each stream has this long for it.
+const HURRY: Duration = Duration::from_millis(100);
 
 /// Both of the program's outputs.
 pub struct Output {
@@ -112,13 +115,24 @@ impl Output {
     }
 
     /// Writes the last batch, then the last messages. It waits as long as the reader of stdout takes anything at
-    /// all; a signal ends the wait. A closed pipe is a quiet success.
+    /// all; a signal ends the wait, also one that has come already (`is_hurried`). A closed pipe is a quiet
+    /// success.
     ///
     /// # Errors
     ///
     /// Writing failed for another reason than the reader having gone.
-    pub async fn finish(self, buffers: &mut Buffers, stop: &mut Stop) -> io::Result<Ended> {
-        self.finish_unless(buffers, stop.signal()).await
+    pub async fn finish(
+        self,
+        buffers: &mut Buffers,
+        stop: &mut Stop,
+        is_hurried: bool,
+    ) -> io::Result<Ended> {
+        let hurry = async {
+            if !is_hurried {
+                stop.signal().await;
+            }
+        };
+        self.finish_unless(buffers, hurry).await
     }
 
     async fn finish_unless(
@@ -130,15 +144,14 @@ impl Output {
         buffers.out.clear();
         self.out.push(self.pending.split().freeze(), None);
         self.out.close();
-        let mut is_hurried = false;
-        tokio::select! {
-            biased;
-            () = drained(self.out.shared(), self.patience) => {}
-            () = hurry => is_hurried = true,
-        }
-        let has_ended = self.out.shared().has_ended();
-        let unwritten = self.out.shared().unwritten();
-        if !has_ended {
+        let mut hurry = pin!(hurry);
+        let out = self.out.shared();
+        let is_hurried = drained_or(out, self.patience, hurry.as_mut()).await;
+        let has_ended = out.has_ended();
+        let unwritten = out.unwritten();
+        // A thread that has written everything may not have ended yet.
+        let is_complete = has_ended || unwritten.bytes == 0;
+        if !is_complete {
             let note = format!(
                 "katrace: output cut short: {} bytes in {} lines were not written\n",
                 unwritten.bytes, unwritten.lines
@@ -148,18 +161,35 @@ impl Output {
         self.say(&buffers.err);
         buffers.err.clear();
         self.err.close();
-        let patience = if is_hurried {
-            PATIENCE_FOR_MESSAGES / 10
+        let err = self.err.shared();
+        if is_hurried {
+            drained_in_a_hurry(err).await;
         } else {
-            PATIENCE_FOR_MESSAGES
-        };
-        drained(self.err.shared(), patience).await;
+            drained_or(err, PATIENCE_FOR_MESSAGES, hurry).await;
+        }
         match self.out.result() {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ if has_ended => Ok(Ended::Complete),
+            _ if is_complete => Ok(Ended::Complete),
             _ => Ok(Ended::CutShort),
         }
     }
+}
+
+/// Waits as [`drained`] does. A hurry cuts the wait to [`HURRY`]; true if there was one.
+async fn drained_or(stream: &Shared, patience: Duration, hurry: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        biased;
+        () = drained(stream, patience) => return false,
+        () = hurry => {}
+    }
+    drained_in_a_hurry(stream).await;
+    true
+}
+
+/// Gives a closed stream the time that is left after a second signal.
+async fn drained_in_a_hurry(stream: &Shared) {
+    // Whether it was long enough is looked at by the caller.
+    let _ = tokio::time::timeout(HURRY, drained(stream, HURRY)).await;
 }
 
 /// Waits until a closed stream has taken everything, or has taken nothing for the time `patience`.

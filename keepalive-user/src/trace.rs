@@ -20,8 +20,10 @@ use crate::{
     stop::{Stop, at},
 };
 
-/// How long the end of a run waits for owners that are still being looked up.
+/// At the end, owners that are being looked up are waited for this long after the last reading of the ring.
 const GRACE: Duration = Duration::from_millis(300);
+/// The same, counted from the end of the run, however much the ring still holds.
+const GRACE_IN_ALL: Duration = Duration::from_millis(600);
 /// How often the first pass is asked how far it is.
 const PROGRESS: Duration = Duration::from_millis(100);
 
@@ -43,7 +45,7 @@ async fn trace(settings: &TraceSettings) -> Result<Ended, Error> {
     let mut source = Source::open(settings)?;
     let output = Output::start().map_err(Error::during("starting the writers"))?;
     // After the hooks: a descriptor that is opened from here on is seen by a hook or by the pass.
-    let worker = Worker::start(source.take_process_tables())
+    let worker = Worker::start(source.take_process_tables(), source.attached.has_stacks())
         .map_err(Error::during("starting to look up owners"))?;
     let mut tracer = Tracer {
         pipeline: Pipeline::new(settings, source.attached.hz),
@@ -65,6 +67,26 @@ enum End {
     Count,
     /// Nobody reads the output any more.
     NoReader,
+}
+
+/// How long owners are waited for at the end.
+struct Grace {
+    until: Instant,
+    at_most: Instant,
+}
+
+impl Grace {
+    fn begin(now: Instant) -> Self {
+        Self {
+            until: now + GRACE,
+            at_most: now + GRACE_IN_ALL,
+        }
+    }
+
+    /// There was something to read, or an answer to what was read.
+    fn renew(&mut self, now: Instant) {
+        self.until = self.at_most.min(now + GRACE);
+    }
 }
 
 /// Everything that runs during a trace.
@@ -157,24 +179,25 @@ impl Tracer<'_> {
             ..
         } = self;
         let mut is_empty = false;
-        let mut limit = Instant::now() + GRACE;
+        let mut grace = Grace::begin(Instant::now());
         while !is_empty || pipeline.is_waiting() {
             if !is_empty && !pipeline.is_crowded() {
                 is_empty = source.drain_now(|bytes| pipeline.take(bytes)).emptied;
                 pipeline.tell(worker);
-                limit = Instant::now() + GRACE;
+                grace.renew(Instant::now());
                 // A signal is to be heard between two batches.
                 tokio::task::yield_now().await;
                 continue;
             }
             tokio::select! {
-                () = at(Some(limit)) => break,
+                biased;
+                () = at(Some(grace.until)) => break,
                 given = worker.answers() => {
                     let Some(answers) = given else { break };
                     pipeline.answer(answers, source)?;
                     pipeline.tell(worker);
                     if !is_empty {
-                        limit = Instant::now() + GRACE;
+                        grace.renew(Instant::now());
                     }
                 }
             }
@@ -186,11 +209,12 @@ impl Tracer<'_> {
     async fn finish(mut self, end: End, stop: &mut Stop) -> Result<Ended, Error> {
         self.pipeline.before_detaching(&self.source)?;
         self.source.detach();
+        let mut is_hurried = false;
         if end == End::Asked {
             tokio::select! {
                 biased;
                 // The second signal.
-                () = stop.signal() => {}
+                () = stop.signal() => is_hurried = true,
                 drained = self.drain_rest() => drained?,
             }
         }
@@ -204,8 +228,26 @@ impl Tracer<'_> {
             pipeline.outlet.buffers = Buffers::default();
         }
         self.output
-            .finish(&mut self.pipeline.outlet.buffers, stop)
+            .finish(&mut self.pipeline.outlet.buffers, stop, is_hurried)
             .await
             .map_err(Error::during("writing to stdout"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_much_is_left_at_the_end_the_wait_for_owners_is_bounded() {
+        let began = Instant::now();
+        let mut grace = Grace::begin(began);
+        assert_eq!(grace.until, began + GRACE);
+        let mut now = began;
+        while now < grace.until {
+            now += GRACE / 4;
+            grace.renew(now);
+        }
+        assert_eq!(grace.until, began + GRACE_IN_ALL);
     }
 }

@@ -1,12 +1,11 @@
 //! The call that received an error. The kernel functions on its stack tell which call it was.
 
-use crate::{
-    cache::Cache,
-    event::{Call, Kind},
-};
+use std::ops::Range;
 
-/// Addresses remembered: a kernel has few places from which a socket is unlocked.
-const MOST: usize = 1024;
+use crate::{
+    event::{Call, Kind},
+    source,
+};
 
 /// The functions that stand for a call, in the order of a call into the kernel; the innermost that
 /// is known decides. From net/ipv4, net/socket.c and fs/splice.c.
@@ -31,71 +30,56 @@ const FUNCTIONS: [(&str, Call); 18] = [
     ("__sys_connect_file", Call::Connect),
 ];
 
-/// The calls that addresses stand for, as far as they were looked up. Nothing here reads a file or asks the kernel.
-#[derive(Debug)]
-pub struct Calls(Cache<u64, Option<Call>>);
+/// Where the code of [`FUNCTIONS`] is, sorted by address.
+pub type Ranges = Vec<(Range<u64>, Call)>;
 
-impl Default for Calls {
-    fn default() -> Self {
-        Self(Cache::new(MOST))
-    }
+/// Asks the kernel where the functions are. It takes long, so no event waits for it in turn: it is done once, on
+/// a thread of its own. Empty where the kernel hides its addresses.
+pub fn read() -> Ranges {
+    let names = FUNCTIONS.map(|(name, _)| name);
+    let ranges = source::ranges_of(&names).into_iter();
+    ranges
+        .filter_map(|(range, at)| Some((range, FUNCTIONS.get(at)?.1)))
+        .collect()
 }
 
+/// The calls that addresses stand for. Memory only.
+#[derive(Debug, Default)]
+pub struct Calls(Option<Ranges>);
+
 impl Calls {
-    /// The addresses whose functions must be known to name the call of an error received.
-    pub fn unknown(&self, kind: &Kind, stack: &[u64]) -> Vec<u64> {
-        if !matches!(kind, Kind::Noticed { call: None, .. }) {
-            return Vec::new();
-        }
-        let addresses = stack.iter().filter(|address| **address != 0);
-        addresses
-            .filter(|address| !self.0.contains(address))
-            .copied()
-            .collect()
+    /// Whether the call of an error received can be named only after [`Calls::learn`].
+    pub fn is_unknown(&self, kind: &Kind) -> bool {
+        self.0.is_none() && matches!(kind, Kind::Noticed { call: None, .. })
     }
 
-    /// Takes in the functions that addresses are in.
-    pub fn learn(&mut self, named: Vec<(u64, Option<String>)>) {
-        for (address, name) in named {
-            self.0.insert(address, name.as_deref().and_then(call));
-        }
+    /// Takes in where the functions are.
+    pub fn learn(&mut self, ranges: Ranges) {
+        self.0 = Some(ranges);
     }
 
     /// Names the call of an error received, if only the stack tells it. The innermost function that stands for
     /// a call decides.
-    pub fn name(&mut self, kind: &mut Kind, stack: &[u64]) {
+    pub fn name(&self, kind: &mut Kind, stack: &[u64]) {
         if let Kind::Noticed { call, .. } = kind
             && call.is_none()
         {
-            *call = stack
-                .iter()
-                .find_map(|address| self.0.get(address).copied().flatten());
+            *call = stack.iter().find_map(|address| self.of(*address));
         }
     }
-}
 
-/// Compilers split functions into parts and add a suffix to their names.
-fn call(function: &str) -> Option<Call> {
-    let whole = function.split('.').next()?;
-    FUNCTIONS
-        .iter()
-        .find(|(name, _)| *name == whole)
-        .map(|(_, call)| *call)
+    fn of(&self, address: u64) -> Option<Call> {
+        let ranges = self.0.as_ref()?;
+        let at = ranges.partition_point(|(range, _)| range.end <= address);
+        let (range, call) = ranges.get(at)?;
+        range.contains(&address).then_some(*call)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{Errno, Process};
-
-    #[test]
-    fn parts_of_a_function_are_the_function() {
-        assert_eq!(call("tcp_recvmsg"), Some(Call::Recv));
-        assert_eq!(call("tcp_recvmsg.cold"), Some(Call::Recv));
-        assert_eq!(call("tcp_recvmsg_locked"), None);
-        assert_eq!(call("inet_stream_connect"), Some(Call::Connect));
-        assert_eq!(call(""), None);
-    }
 
     fn noticed(call: Option<Call>) -> Kind {
         Kind::Noticed {
@@ -111,7 +95,7 @@ mod tests {
         }
     }
 
-    fn named(calls: &mut Calls, stack: &[u64]) -> Option<Call> {
+    fn named(calls: &Calls, stack: &[u64]) -> Option<Call> {
         let mut kind = noticed(None);
         calls.name(&mut kind, stack);
         match kind {
@@ -123,27 +107,22 @@ mod tests {
     #[test]
     fn the_innermost_known_function_decides() {
         let mut calls = Calls::default();
-        calls.learn(vec![
-            (1, Some("release_sock".into())),
-            (2, Some("sock_splice_read".into())),
-            (3, Some("tcp_sendmsg".into())),
-            (4, None),
-        ]);
-        assert_eq!(named(&mut calls, &[1, 2, 3, 0]), Some(Call::Splice));
-        assert_eq!(named(&mut calls, &[4, 3, 2, 0]), Some(Call::Send));
-        assert_eq!(named(&mut calls, &[1, 0, 0]), None);
-        assert_eq!(named(&mut calls, &[0; 4]), None);
+        calls.learn(vec![(20..30, Call::Splice), (30..40, Call::Send)]);
+        assert_eq!(named(&calls, &[1, 20, 39, 0]), Some(Call::Splice));
+        assert_eq!(named(&calls, &[40, 30, 29, 0]), Some(Call::Send));
+        assert_eq!(named(&calls, &[19, 40, 0]), None);
+        assert_eq!(named(&calls, &[0; 4]), None);
     }
 
     #[test]
-    fn only_what_is_not_known_is_asked_for() {
+    fn a_call_that_the_hook_told_stays() {
         let mut calls = Calls::default();
-        calls.learn(vec![(1, None)]);
-        assert_eq!(calls.unknown(&noticed(None), &[1, 2, 3, 0, 0]), [2, 3]);
-        assert!(calls.unknown(&noticed(Some(Call::Recv)), &[2]).is_empty());
+        assert!(calls.is_unknown(&noticed(None)));
+        assert!(!calls.is_unknown(&noticed(Some(Call::Recv))));
+        calls.learn(vec![(20..30, Call::Send)]);
+        assert!(!calls.is_unknown(&noticed(None)));
         let mut told = noticed(Some(Call::Recv));
-        calls.learn(vec![(9, Some("tcp_sendmsg".into()))]);
-        calls.name(&mut told, &[9]);
+        calls.name(&mut told, &[20]);
         assert_eq!(told, noticed(Some(Call::Recv)));
     }
 }

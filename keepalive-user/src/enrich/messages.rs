@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{changes::Stamp, owner_cache::Entry};
+use super::{calls::Ranges, changes::Stamp, owner_cache::Entry};
 use crate::{
     decode::{Decoded, Evidence, Notice},
     event::{Process, Time},
@@ -17,8 +17,6 @@ pub enum Message {
     Owner(Box<Request>),
     /// Which process held the socket with this inode last?
     Last(u64),
-    /// In which kernel functions are these addresses?
-    Names(Vec<u64>),
 }
 
 /// A question about the holders of a socket, with what its event said.
@@ -77,8 +75,8 @@ pub enum Answer {
         /// `None`: that is not known.
         process: Option<Process>,
     },
-    /// Addresses with the functions that they are in.
-    Names(Vec<(u64, Option<String>)>),
+    /// Where the functions are that stand for calls.
+    Calls(Ranges),
 }
 
 /// How far a look-up has come.

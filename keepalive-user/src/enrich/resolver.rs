@@ -127,6 +127,7 @@ impl Resolver {
             waiting.until = now + WAIT;
         }
         self.release(now, out);
+        self.bound(out);
     }
 
     /// Takes in an item. `out` takes what is released.
@@ -143,9 +144,7 @@ impl Resolver {
                 Err(question) => self.wait(item, question, now),
             }
         }
-        while self.waiting.len() > WAITING {
-            self.force(out);
-        }
+        self.bound(out);
     }
 
     /// Takes in a change among holders. It counts at once, also for what waits.
@@ -201,6 +200,14 @@ impl Resolver {
         }
     }
 
+    /// Past the bound the first in line go on. Before the first pass nothing does, and the caller takes in no more
+    /// once [`Resolver::is_full`].
+    fn bound(&mut self, out: &mut impl FnMut(Resolved)) {
+        while !self.is_held && self.waiting.len() > WAITING {
+            self.force(out);
+        }
+    }
+
     /// Releases the first in line with what is known by now.
     fn force(&mut self, out: &mut impl FnMut(Resolved)) {
         if let Some(front) = self.pop()
@@ -228,6 +235,10 @@ impl Resolver {
     fn wait(&mut self, item: Item, question: Question, now: Instant) {
         let is_asked = self.knowledge.ask(question, &item);
         if !is_asked && !self.knowledge.is_asked(question) {
+            // Else this list would grow for as long as the worker has no room.
+            while self.unasked.front().is_some_and(|first| *first < self.gone) {
+                self.unasked.pop_front();
+            }
             let number = self.gone + self.waiting.len() as u64;
             self.unasked.push_back(number);
         }

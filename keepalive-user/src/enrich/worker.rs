@@ -14,10 +14,11 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
+    calls,
     lookup::{Found, Lookup},
     messages::{Answer, Message, Request, Stage},
 };
-use crate::source::{self, ProcessTables};
+use crate::source::ProcessTables;
 
 /// Changes of processes that may wait for the worker. Questions are bounded by who asks them.
 const CHANGES: usize = 16_384;
@@ -32,12 +33,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread, which begins with the first pass over all descriptors.
+    /// Starts the thread, which begins with the first pass over all descriptors. `has_stacks`: records tell calls by
+    /// the addresses on a stack, so it is looked up where the functions are.
     ///
     /// # Errors
     ///
     /// No thread can be started.
-    pub fn start(tables: Option<ProcessTables>) -> io::Result<Self> {
+    pub fn start(tables: Option<ProcessTables>, has_stacks: bool) -> io::Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let progress = Arc::new(AtomicUsize::new(0));
         // As many answers as questions, and those are bounded by who asks them.
@@ -46,6 +48,7 @@ impl Worker {
             inbox: Arc::clone(&inbox),
             answers: sender,
             progress: Arc::clone(&progress),
+            has_stacks,
             desk: Desk::new(tables, Arc::clone(&inbox.stop)),
         };
         thread::Builder::new()
@@ -181,6 +184,7 @@ struct Thread {
     inbox: Arc<Inbox>,
     answers: mpsc::UnboundedSender<Vec<Answer>>,
     progress: Arc<AtomicUsize>,
+    has_stacks: bool,
     desk: Desk,
 }
 
@@ -192,6 +196,7 @@ impl Thread {
         });
         // The loop may be gone: then `take` says so.
         let _ = self.answers.send(vec![Answer::Passed]);
+        self.answer_calls();
         while let Some(content) = self.inbox.take(self.desk.next_pass()) {
             if content.lost {
                 self.desk.forget();
@@ -212,6 +217,20 @@ impl Thread {
             self.desk.after_pass(&mut answers);
             self.hand_over(&mut answers);
         }
+    }
+
+    /// On a thread of its own, since owners must not wait for it.
+    fn answer_calls(&self) {
+        if self.has_stacks {
+            let answers = self.answers.clone();
+            let reader = thread::Builder::new()
+                .name("katrace-calls".into())
+                .spawn(move || answers.send(vec![Answer::Calls(calls::read())]));
+            if reader.is_ok() {
+                return;
+            }
+        }
+        let _ = self.answers.send(vec![Answer::Calls(Vec::new())]);
     }
 
     fn hand_over(&self, answers: &mut Vec<Answer>) {
@@ -258,11 +277,6 @@ impl Desk {
                 inode,
                 process: self.lookup.last(inode),
             }),
-            Message::Names(addresses) => {
-                let names = source::names_of(&addresses);
-                let named = addresses.into_iter().zip(names).collect();
-                answers.push(Answer::Names(named));
-            }
         }
     }
 
@@ -375,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_dropped_worker_ends_its_thread() {
-        let worker = Worker::start(None).unwrap();
+        let worker = Worker::start(None, false).unwrap();
         let inbox = Arc::downgrade(&worker.inbox);
         drop(worker);
         let began = Instant::now();

@@ -110,6 +110,58 @@ fn a_second_signal_ends_the_wait() {
 }
 
 #[test]
+fn a_second_signal_takes_nothing_from_a_reader_that_keeps_up() {
+    for _ in 0..50 {
+        let (output, out, err) = output(LONG);
+        let mut last = buffers(b"the last\n", b"summary\n");
+        let ended = run(output.finish_unless(&mut last, async {}));
+        assert_eq!(ended.unwrap(), Ended::Complete);
+        assert_eq!(
+            (text(out), text(err)),
+            ("the last\n".into(), "summary\n".into())
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_wait_for_a_reader_of_stderr_too() {
+    let (output, _out, mut err) = output(LONG);
+    // It takes a little now and then, so it would be waited for.
+    let reader = thread::spawn(move || {
+        let mut piece = vec![0; 16 << 10];
+        let mut taken = 0;
+        loop {
+            thread::sleep(PATIENCE_FOR_MESSAGES / 2);
+            match err.read(&mut piece).unwrap() {
+                0 => return taken,
+                read => taken += read,
+            }
+        }
+    });
+    let message = vec![b'm'; 200 << 10];
+    let mut last = buffers(b"", &message);
+    // By then stdout is done.
+    let hurry = async { tokio::time::sleep(Duration::from_millis(20)).await };
+    let ended = run(output.finish_unless(&mut last, hurry));
+    assert_eq!(ended.unwrap(), Ended::Complete);
+    // The end did not wait for the reader.
+    assert!(!reader.is_finished());
+}
+
+#[test]
+fn why_writing_failed_is_told_however_soon_it_is_asked() {
+    for _ in 0..200 {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let writer = Writer::start("full", full.unwrap()).unwrap();
+        writer.push(Bytes::from_static(b"line\n"), None);
+        while !writer.shared().has_ended() {
+            std::hint::spin_loop();
+        }
+        assert!(writer.result().is_err());
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_is_a_quiet_success() {
     let (mut output, out, err) = output(LONG);
     drop(out);

@@ -122,7 +122,8 @@ impl Writer {
     ///
     /// Writing failed.
     pub fn result(self) -> io::Result<()> {
-        if !self.thread.is_finished() {
+        // Not whether the thread is gone: it takes a moment to go after it has said that it ends.
+        if !self.shared.has_ended() {
             return Ok(());
         }
         self.thread.join().unwrap_or(Ok(()))

@@ -28,7 +28,7 @@ use aya::Ebpf;
 pub use self::{
     attach::attached::Attached,
     error::HostError,
-    kernel_info::{kallsyms::names_of, preflight},
+    kernel_info::{kallsyms::ranges_of, preflight},
     load::loader::prepare as prepare_loader,
     read::{
         losses::Dropped, process_tables::ProcessTables, ring::Drained, tcp_iter::SocketIterator,

@@ -28,8 +28,8 @@ pub enum Question {
     Owner(u64),
     /// Who held it last?
     Last(u64),
-    /// In which functions are the addresses of a stack?
-    Names,
+    /// Where are the functions that stand for calls? The worker answers this unasked, once.
+    Calls,
 }
 
 /// Memory of owners and calls.
@@ -54,7 +54,7 @@ impl Default for Knowledge {
             calls: Calls::default(),
             last: Cache::new(LAST),
             nobody: Arc::default(),
-            open: HashMap::new(),
+            open: HashMap::from([(Question::Calls, false)]),
             messages: Vec::new(),
         }
     }
@@ -96,12 +96,12 @@ impl Knowledge {
 
     /// The question to be answered before the call of an error received can be named, if there is one.
     pub fn unnamed(&self, received: &Received) -> Option<Question> {
-        let unknown = self.calls.unknown(&received.kind, &received.stack);
-        (!unknown.is_empty()).then_some(Question::Names)
+        let is_unknown = self.calls.is_unknown(&received.kind);
+        is_unknown.then_some(Question::Calls)
     }
 
     /// Names the call of an error received, as far as it is known.
-    pub fn name(&mut self, received: &mut Received) {
+    pub fn name(&self, received: &mut Received) {
         self.calls.name(&mut received.kind, &received.stack);
     }
 
@@ -111,10 +111,6 @@ impl Knowledge {
             (Question::Owner(inode), Item::Event(decoded)) => self.ask_owner(inode, decoded),
             (Question::Last(inode), Item::Event(_)) => {
                 self.open(question) && self.tell(Message::Last(inode))
-            }
-            (Question::Names, Item::Received(received)) => {
-                let unknown = self.calls.unknown(&received.kind, &received.stack);
-                self.open(question) && self.tell(Message::Names(unknown))
             }
             _ => false,
         }
@@ -155,9 +151,9 @@ impl Knowledge {
                     self.last.insert(inode, process);
                 }
             }
-            Answer::Names(named) => {
-                self.open.remove(&Question::Names);
-                self.calls.learn(named);
+            Answer::Calls(ranges) => {
+                self.open.remove(&Question::Calls);
+                self.calls.learn(ranges);
             }
         }
     }

@@ -191,7 +191,7 @@ impl Test {
         let messages = std::mem::take(self.resolver.messages()).into_iter();
         let owners = messages.filter_map(|message| match message {
             Message::Owner(request) => Some(*request),
-            Message::Changed(_) | Message::Last(_) | Message::Names(_) => None,
+            Message::Changed(_) | Message::Last(_) => None,
         });
         owners.collect()
     }
@@ -386,19 +386,19 @@ fn an_answer_about_a_socket_that_is_gone_is_not_kept_for_its_inode() {
 }
 
 #[test]
-fn a_call_waits_for_its_functions_and_is_asked_once() {
+fn a_call_waits_until_it_is_known_where_the_functions_are() {
     let mut test = Test::new();
-    test.item(Item::Received(received(1, [5, 6])));
-    test.item(Item::Received(received(2, [5, 6])));
-    let messages = std::mem::take(test.resolver.messages());
-    assert_eq!(messages.len(), 1);
-    assert!(matches!(&messages[0], Message::Names(addresses) if *addresses == [5, 6]));
-    let named = vec![
-        (5, Some("release_sock".into())),
-        (6, Some("tcp_recvmsg".into())),
-    ];
-    test.answer(vec![Answer::Names(named)]);
-    assert_eq!(test.calls.len(), 2);
+    test.item(Item::Received(received(1, [5, 16])));
+    test.item(Item::Received(received(2, [5, 16])));
+    // Nothing need be asked.
+    assert!(test.resolver.messages().is_empty());
+    assert!(test.calls.is_empty());
+    test.answer(vec![Answer::Calls(vec![(
+        10..20,
+        crate::event::Call::Recv,
+    )])]);
+    test.item(Item::Received(received(3, [5, 16])));
+    assert_eq!(test.calls.len(), 3);
     for received in &test.calls {
         assert!(matches!(
             received.kind,
@@ -460,4 +460,36 @@ fn past_the_bound_the_first_in_line_goes_on() {
     assert!(answered >= usize::from(most), "{answered}");
     assert_eq!(test.marks(), (0..=most).collect::<Vec<_>>());
     assert!(test.out[1..].iter().all(|(_, pid)| pid.is_some()));
+}
+
+#[test]
+fn before_the_first_pass_nothing_goes_out_however_much_comes() {
+    let mut test = Test::held();
+    let most = WAITING as u16;
+    let batch = 100;
+    // What a batch brings is taken in whole, although the line is full in the middle of it.
+    for mark in 0..most + batch {
+        test.event(event(1, 0, mark));
+    }
+    assert!(test.resolver.is_full());
+    assert_eq!(test.marks(), [0; 0]);
+    test.begin();
+    assert_eq!(test.marks(), (0..batch).collect::<Vec<_>>());
+    test.answer_all();
+    assert_eq!(test.marks(), (0..most + batch).collect::<Vec<_>>());
+}
+
+#[test]
+fn questions_without_room_are_remembered_only_while_their_items_wait() {
+    let mut test = Test::new();
+    for round in 0..4 {
+        for number in 0..knowledge::QUESTIONS as u64 {
+            let inode = 1 + round * knowledge::QUESTIONS as u64 + number;
+            test.event(event(inode, 0, 0));
+        }
+        // The worker never answers.
+        test.later(WAIT);
+        assert!(!test.resolver.is_waiting());
+    }
+    assert!(test.resolver.unasked.len() <= knowledge::QUESTIONS);
 }

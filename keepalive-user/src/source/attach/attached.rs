@@ -47,6 +47,14 @@ impl Attached {
     }
 }
 
+impl Attached {
+    /// Whether errors received may come with a stack that tells the call: the hook on `release_sock` sends it, and
+    /// that is a trampoline.
+    pub fn has_stacks(&self) -> bool {
+        self.attach != Attach::Tracepoint && self.hooks.noticed.is_some()
+    }
+}
+
 const fn field(hooks: &mut Hooks, purpose: Purpose) -> &mut Option<String> {
     match purpose {
         Purpose::Keepalive => &mut hooks.keepalive,

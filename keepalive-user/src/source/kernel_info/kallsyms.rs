@@ -1,9 +1,10 @@
-//! /proc/kallsyms: the address of the function whose timer is watched, and the names of functions that
-//! addresses lie in.
+//! /proc/kallsyms: the address of the function whose timer is watched, and where the code of other functions
+//! is.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    ops::Range,
     thread::{self, JoinHandle},
 };
 
@@ -81,36 +82,51 @@ fn find(mut file: impl Read) -> io::Result<Option<u64>> {
     }
 }
 
-/// The functions that these addresses lie in. `None` for an address before all functions; all are
-/// `None` where the kernel hides its addresses. Reads the whole file once, which takes some ten
-/// milliseconds.
-pub fn names_of(addresses: &[u64]) -> Vec<Option<String>> {
+/// Where the code of functions is: an address range and the number of its function in `functions`, sorted by
+/// address. A function that the compiler has split has a range for each part. Nothing where the kernel hides
+/// its addresses.
+///
+/// Reads the whole file, which takes some ten milliseconds, and much longer on an emulated machine.
+pub fn ranges_of(functions: &[&str]) -> Vec<(Range<u64>, usize)> {
     match File::open(PATH) {
-        Ok(file) => names_in(BufReader::with_capacity(PIECE, file), addresses),
-        Err(_) => vec![None; addresses.len()],
+        Ok(file) => ranges_in(BufReader::with_capacity(PIECE, file), functions),
+        Err(_) => Vec::new(),
     }
 }
 
-fn names_in(file: impl BufRead, addresses: &[u64]) -> Vec<Option<String>> {
-    let mut nearest: Vec<(u64, Option<String>)> = vec![(0, None); addresses.len()];
-    for line in file.split(b'\n').map_while(Result::ok) {
-        let mut fields = line.split(|byte| matches!(byte, b' ' | b'\t'));
-        let (Some(address), Some(_), Some(name)) = (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let address = std::str::from_utf8(address).ok();
-        let Some(start) = address.and_then(|text| u64::from_str_radix(text, 16).ok()) else {
-            continue;
-        };
-        for (wanted, (best, found)) in addresses.iter().zip(&mut nearest) {
-            if start <= *wanted && start > *best {
-                *best = start;
-                *found = Some(String::from_utf8_lossy(name).into_owned());
+fn ranges_in(mut file: impl BufRead, functions: &[&str]) -> Vec<(Range<u64>, usize)> {
+    let mut starts = Vec::new();
+    let mut found = Vec::new();
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        if let Some((start, name)) = symbol(&line) {
+            starts.push(start);
+            // Compilers split functions into parts and add a suffix to their names.
+            let whole = name.split(|byte| *byte == b'.').next().unwrap_or(name);
+            if let Some(at) = functions.iter().position(|it| it.as_bytes() == whole) {
+                found.push((start, at));
             }
         }
+        line.clear();
     }
-    nearest.into_iter().map(|(_, name)| name).collect()
+    starts.sort_unstable();
+    found.sort_unstable();
+    found
+        .into_iter()
+        .map(|(start, at)| {
+            let next = starts.partition_point(|other| *other <= start);
+            let end = starts.get(next).copied().unwrap_or(u64::MAX);
+            (start..end, at)
+        })
+        .collect()
+}
+
+/// Address and name of a line. The kernel shows the address 0 to those who may not see addresses.
+fn symbol(line: &[u8]) -> Option<(u64, &[u8])> {
+    let mut fields = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\n'));
+    let (address, _, name) = (fields.next()?, fields.next()?, fields.next()?);
+    let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
+    (address != 0).then_some((address, name))
 }
 
 /// The address at the start of the line whose name begins at `at`.
@@ -138,23 +154,25 @@ mod tests {
     }
 
     #[test]
-    fn an_address_lies_in_the_function_that_begins_before_it() {
-        let text = b"ffffffff82010000 T tcp_connect\n\
+    fn a_function_ends_where_the_next_symbol_begins() {
+        let text = b"ffffffff82010100 T tcp_recvmsg\n\
                      ffffffffc0000000 t nf_hook\t[nf_tables]\n\
-                     ffffffff82010100 t tcp_recvmsg.cold\n\
+                     ffffffff82010000 T tcp_connect\n\
+                     ffffffff82020000 t tcp_recvmsg.cold\n\
+                     ffffffff82010180 t tcp_recvmsg_locked\n\
                      cut\n";
-        let names = |addresses: &[u64]| names_in(&text[..], addresses);
+        let functions = ["nf_hook", "tcp_recvmsg", "tcp_sendmsg"];
         assert_eq!(
-            names(&[0xffff_ffff_8201_0020, 0xffff_ffff_8201_0100, 5]),
+            ranges_in(&text[..], &functions),
             [
-                Some("tcp_connect".into()),
-                Some("tcp_recvmsg.cold".into()),
-                None
+                (0xffff_ffff_8201_0100..0xffff_ffff_8201_0180, 1),
+                (0xffff_ffff_8202_0000..0xffff_ffff_c000_0000, 1),
+                (0xffff_ffff_c000_0000..u64::MAX, 0),
             ]
         );
-        assert_eq!(names(&[u64::MAX]), [Some("nf_hook".into())]);
-        let hidden = b"0000000000000000 T tcp_connect\n";
-        assert_eq!(names_in(&hidden[..], &[7]), [None]);
+        let hidden = b"0000000000000000 T tcp_recvmsg\n";
+        assert_eq!(ranges_in(&hidden[..], &functions), []);
+        assert_eq!(ranges_in(&b"\n \xff t tcp_recvmsg\n"[..], &functions), []);
     }
 
     #[test]

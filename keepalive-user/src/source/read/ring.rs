@@ -1,12 +1,18 @@
 //! The ring of records.
 
-use std::os::fd::AsRawFd;
+use std::{io, os::fd::AsRawFd};
 
 use aya::{
     Ebpf,
     maps::{MapData, RingBuf},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{
+        Interest,
+        unix::{AsyncFd, AsyncFdReadyMutGuard},
+    },
+    task::yield_now,
+};
 
 use super::fill::Fill;
 use crate::source::{error::HostError, load::object};
@@ -18,6 +24,8 @@ const BATCH: usize = 4096;
 pub struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
     bytes: u32,
+    /// The last reading saw the ring empty.
+    was_emptied: bool,
     /// `None` where the kernel does not let it be seen.
     fill: Option<Fill>,
 }
@@ -43,6 +51,7 @@ impl Ring {
             fill: Fill::of(&ring).ok(),
             ring: wait_for(ring, "registering the ring for waiting")?,
             bytes,
+            was_emptied: true,
         })
     }
 
@@ -53,9 +62,7 @@ impl Ring {
     ///
     /// The ring's descriptor can no longer be waited for.
     pub async fn drain(&mut self, each: impl FnMut(&[u8])) -> Result<Drained, HostError> {
-        let mut ready = self
-            .ring
-            .readable_mut()
+        let mut ready = next(&mut self.ring, self.was_emptied)
             .await
             .map_err(|source| HostError::Io {
                 operation: "waiting for the ring",
@@ -70,6 +77,7 @@ impl Ring {
             // Only after the ring was seen empty: a record that comes later makes it ready again.
             ready.clear_ready();
         }
+        self.was_emptied = emptied;
         Ok(Drained { records, emptied })
     }
 
@@ -101,6 +109,18 @@ impl Ring {
     }
 }
 
+/// Waits until the descriptor is ready. One that was not emptied is ready at once, and then tokio would neither
+/// hear signals nor look at the clock for as long as it is filled faster than it is read: so those come first.
+async fn next<T: AsRawFd>(
+    fd: &mut AsyncFd<T>,
+    was_emptied: bool,
+) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
+    if !was_emptied {
+        yield_now().await;
+    }
+    fd.readable_mut().await
+}
+
 /// Hands over at most `most` records and counts them. Fewer means that the ring was seen empty.
 fn hand_over(ring: &mut RingBuf<MapData>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
     for taken in 0..most {
@@ -126,4 +146,36 @@ pub fn wait_for<T: AsRawFd>(ring: T, operation: &'static str) -> Result<AsyncFd<
             source: error.into(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Write, pipe},
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::stop::at;
+
+    #[test]
+    fn a_ring_that_is_never_empty_lets_the_clock_be_heard() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(async {
+            let (reader, mut writer) = pipe().unwrap();
+            writer.write_all(b"it stays").unwrap();
+            let mut fd = wait_for(reader, "registering").unwrap();
+            let due = Instant::now() + Duration::from_millis(1);
+            let mut batches: u64 = 0;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = at(Some(due)) => break,
+                    ready = next(&mut fd, batches == 0) => drop(ready.unwrap()),
+                }
+                batches += 1;
+                assert!(batches < 1_000_000, "the clock was not looked at");
+            }
+        });
+    }
 }

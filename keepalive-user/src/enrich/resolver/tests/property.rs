@@ -113,9 +113,6 @@ proptest! {
                             }
                             answer
                         }
-                        Message::Names(addresses) => Answer::Names(
-                            addresses.into_iter().map(|address| (address, None)).collect(),
-                        ),
                         other => panic!("{other:?}"),
                     };
                     resolver.answer(vec![answer], now, &mut out);
