@@ -20,6 +20,7 @@ mod evidence;
 mod fd_index;
 mod fixed_files;
 mod identity;
+mod inbox;
 mod lookup;
 mod messages;
 mod owner_cache;
