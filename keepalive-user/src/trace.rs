@@ -41,6 +41,9 @@ pub fn run(settings: &TraceSettings) -> Result<Ended, Error> {
 }
 
 async fn trace(settings: &TraceSettings) -> Result<Ended, Error> {
+    // Before signals are listened for: TZ may name a file that is never read to its end. Until then a signal ends
+    // the program at once.
+    let screen = pipeline::screen(settings.output);
     let mut stop = Stop::listen()?;
     let mut source = Source::open(settings)?;
     let output = Output::start().map_err(Error::during("starting the writers"))?;
@@ -48,7 +51,7 @@ async fn trace(settings: &TraceSettings) -> Result<Ended, Error> {
     let worker = Worker::start(source.take_process_tables(), source.attached.has_stacks())
         .map_err(Error::during("starting to look up owners"))?;
     let mut tracer = Tracer {
-        pipeline: Pipeline::new(settings, source.attached.hz),
+        pipeline: Pipeline::new(settings, screen, source.attached.hz),
         settings,
         source,
         output,

@@ -268,3 +268,34 @@ fn help_into_a_closed_pipe_is_no_fault() {
         .unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+/// A file of a time zone that is never read to its end must not make a signal go unheard.
+#[test]
+fn a_signal_ends_it_while_the_time_zone_is_being_read() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let path = std::env::temp_dir().join(format!("katrace-zone-{}", std::process::id()));
+    let run = |command: &mut Command| assert!(command.status().unwrap().success());
+    run(Command::new("mkfifo").arg(&path));
+    let mut tracer = Command::new(env!("CARGO_BIN_EXE_katrace"))
+        .env("TZ", format!(":{}", path.display()))
+        .spawn()
+        .unwrap();
+    // It opens once there is a reader.
+    let _zone = std::fs::File::options().write(true).open(&path).unwrap();
+    run(Command::new("kill").arg(tracer.id().to_string()));
+    let mut looks = 0;
+    let status = loop {
+        if let Some(status) = tracer.try_wait().unwrap() {
+            break Some(status);
+        }
+        if looks == 600 {
+            tracer.kill().unwrap();
+            break None;
+        }
+        looks += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(status.and_then(|status| status.signal()), Some(15));
+}

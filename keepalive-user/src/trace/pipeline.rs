@@ -57,7 +57,7 @@ pub struct Outlet {
 
 impl Pipeline {
     /// `hz` is jiffies per second.
-    pub fn new(settings: &TraceSettings, hz: u32) -> Self {
+    pub fn new(settings: &TraceSettings, screen: Screen, hz: u32) -> Self {
         Self {
             hz,
             clock: Clock::now(),
@@ -66,7 +66,7 @@ impl Pipeline {
             outlet: Outlet {
                 events: settings.events,
                 deaths: Deaths::default(),
-                sink: Sink::new(settings.output, screen(settings.output)),
+                sink: Sink::new(settings.output, screen),
                 buffers: Buffers::default(),
                 summary: Summary::default(),
                 left: settings.count,
@@ -342,7 +342,7 @@ impl Outlet {
 }
 
 /// Only a table is drawn for a screen, and finding the local time zone takes a while.
-fn screen(format: Format) -> Screen {
+pub fn screen(format: Format) -> Screen {
     match format {
         Format::Table => Screen::of_stdout(),
         Format::Json | Format::JsonPretty | Format::Csv => Screen::plain(),
