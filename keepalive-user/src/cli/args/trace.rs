@@ -23,6 +23,7 @@ Examples:
 
 Exit codes:
   0  done, also after Ctrl-C, SIGTERM or a closed pipe
+  1  the reader of the output took nothing for 5 s at the end: what was not written is said on stderr
   2  the command line is wrong
   3  this host refuses: privilege, kernel, BTF or lockdown
   4  a fault in katrace itself";
