@@ -102,6 +102,11 @@ impl OwnerCache {
         self.0.get(&inode)
     }
 
+    /// Whether something was found of a socket.
+    pub fn contains(&self, inode: u64) -> bool {
+        self.0.contains(&inode)
+    }
+
     /// Takes in what was found.
     pub fn insert(&mut self, inode: u64, entry: Entry) {
         self.0.insert(inode, Arc::new(entry));

@@ -32,6 +32,15 @@ pub enum Question {
     Calls,
 }
 
+/// What is known of a question without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// The socket has ended meanwhile.
+    has_ended: bool,
+    /// What is known of the owner is still good: only an answer that is whole is better.
+    is_refresh: bool,
+}
+
 /// Memory of owners and calls.
 pub struct Knowledge {
     owners: OwnerCache,
@@ -40,8 +49,8 @@ pub struct Knowledge {
     /// The last holders of sockets that nobody holds, by inode.
     last: Cache<u64, Option<Process>>,
     nobody: Arc<Owner>,
-    /// Questions without an answer; true: the socket has ended meanwhile.
-    open: HashMap<Question, bool>,
+    /// Questions without an answer.
+    open: HashMap<Question, Open>,
     /// On their way to the worker.
     pub messages: Vec<Message>,
 }
@@ -54,7 +63,13 @@ impl Default for Knowledge {
             calls: Calls::default(),
             last: Cache::new(LAST),
             nobody: Arc::default(),
-            open: HashMap::from([(Question::Calls, false)]),
+            open: HashMap::from([(
+                Question::Calls,
+                Open {
+                    has_ended: false,
+                    is_refresh: false,
+                },
+            )]),
             messages: Vec::new(),
         }
     }
@@ -85,7 +100,7 @@ impl Knowledge {
         let entry = Arc::clone(entry);
         match entry.belief(decoded, &self.changes) {
             Belief::Invalid if !at_once => return Err(Question::Owner(inode)),
-            Belief::Aging if !at_once => drop(self.ask_owner(inode, decoded)),
+            Belief::Aging if !at_once => drop(self.ask_owner(inode, decoded, true)),
             Belief::Valid | Belief::Aging | Belief::Invalid => {}
         }
         Ok(match &entry.owner {
@@ -108,9 +123,9 @@ impl Knowledge {
     /// Asks a question for an item. False if it is asked already, or the worker has enough to answer.
     pub fn ask(&mut self, question: Question, item: &Item) -> bool {
         match (question, item) {
-            (Question::Owner(inode), Item::Event(decoded)) => self.ask_owner(inode, decoded),
+            (Question::Owner(inode), Item::Event(decoded)) => self.ask_owner(inode, decoded, false),
             (Question::Last(inode), Item::Event(_)) => {
-                self.open(question) && self.tell(Message::Last(inode))
+                self.open(question, false) && self.tell(Message::Last(inode))
             }
             _ => false,
         }
@@ -136,18 +151,22 @@ impl Knowledge {
                 stage,
             } => {
                 let question = Question::Owner(inode);
-                let has_ended = self.open.get(&question).copied();
+                let open = self.open.get(&question).copied();
                 if stage == Stage::Done {
                     self.open.remove(&question);
                 }
                 entry.is_partial = stage == Stage::PassComes;
                 // The inode of a socket that is gone may belong to another one by now.
-                if has_ended == Some(false) {
+                let is_no_better =
+                    |open: Open| open.is_refresh && entry.is_partial && self.owners.contains(inode);
+                let is_wanted = open.is_some_and(|open| !open.has_ended && !is_no_better(open));
+                if is_wanted {
                     self.owners.insert(inode, entry);
                 }
             }
             Answer::Last { inode, process } => {
-                if self.open.remove(&Question::Last(inode)) == Some(false) {
+                let open = self.open.remove(&Question::Last(inode));
+                if open.is_some_and(|open| !open.has_ended) {
                     self.last.insert(inode, process);
                 }
             }
@@ -177,8 +196,8 @@ impl Knowledge {
         self.owners.remove(inode);
         self.last.remove(&inode);
         for question in [Question::Owner(inode), Question::Last(inode)] {
-            if let Some(has_ended) = self.open.get_mut(&question) {
-                *has_ended = true;
+            if let Some(open) = self.open.get_mut(&question) {
+                open.has_ended = true;
             }
         }
     }
@@ -190,8 +209,13 @@ impl Knowledge {
         self.changes.forget();
     }
 
-    fn ask_owner(&mut self, inode: u64, decoded: &Decoded) -> bool {
-        if !self.open(Question::Owner(inode)) {
+    fn ask_owner(&mut self, inode: u64, decoded: &Decoded, is_refresh: bool) -> bool {
+        let question = Question::Owner(inode);
+        if !self.open(question, is_refresh) {
+            if let Some(open) = self.open.get_mut(&question) {
+                // Something speaks against what is known by now.
+                open.is_refresh &= is_refresh;
+            }
             return false;
         }
         let earlier = self.owners.get(inode).map(Arc::clone);
@@ -199,10 +223,14 @@ impl Knowledge {
         self.tell(Message::Owner(Box::new(request)))
     }
 
-    fn open(&mut self, question: Question) -> bool {
+    fn open(&mut self, question: Question, is_refresh: bool) -> bool {
         let is_new = self.may_ask() && !self.is_asked(question);
         if is_new {
-            self.open.insert(question, false);
+            let open = Open {
+                has_ended: false,
+                is_refresh,
+            };
+            self.open.insert(question, open);
         }
         is_new
     }

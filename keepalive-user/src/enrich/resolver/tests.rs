@@ -352,6 +352,38 @@ fn an_entry_that_ages_is_looked_up_without_waiting() {
 }
 
 #[test]
+fn an_entry_that_ages_serves_until_the_pass_that_its_look_up_needs() {
+    let mut test = Test::new();
+    test.event(event(10, 0, 1));
+    test.answer_all();
+    test.event(event(10, 9, 2));
+    let asked = test.asked();
+    let answer = |pid, stage| Answer::Owner {
+        inode: 10,
+        entry: found(&asked[0], Some(pid)),
+        stage,
+    };
+    test.answer(vec![answer(1, Stage::PassComes)]);
+    test.event(event(10, 9, 3));
+    assert_eq!(test.out, [(1, Some(10)), (2, Some(10)), (3, Some(10))]);
+    test.answer(vec![answer(2, Stage::Done)]);
+    test.event(event(10, 9, 4));
+    assert_eq!(test.out[3..], [(4, Some(2))]);
+    // Once something speaks against it, what was found so far is better.
+    test.event(event(10, 18, 5));
+    let asked = test.asked();
+    test.resolver.change(Notice::Renamed { pid: 2 });
+    test.event(event(10, 18, 6));
+    test.answer(vec![Answer::Owner {
+        inode: 10,
+        entry: found(&asked[0], Some(3)),
+        stage: Stage::PassComes,
+    }]);
+    test.later(WAIT);
+    assert_eq!(test.out[4..], [(5, Some(2)), (6, Some(3))]);
+}
+
+#[test]
 fn a_loss_of_changes_makes_everything_unknown() {
     let mut test = Test::new();
     test.event(event(10, 0, 1));
