@@ -27,6 +27,9 @@ pub struct Summary {
     pub skipped: Option<u64>,
     /// Events whose socket had no known owner.
     pub unknown_owner: u64,
+    /// Events that `--pid` or `--comm` left out although their owners could not be looked up in time; the
+    /// caller sets it.
+    pub undecided: u64,
     /// From the first hook attached to the last record, in milliseconds; the caller sets it.
     pub duration_ms: u64,
     /// Errors that processes received; `None` where nobody asked for them.

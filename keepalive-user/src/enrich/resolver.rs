@@ -78,6 +78,7 @@ pub struct Resolver {
     unasked: VecDeque<u64>,
     /// Before the first pass everything waits.
     is_held: bool,
+    undecided: u64,
 }
 
 impl Resolver {
@@ -91,12 +92,18 @@ impl Resolver {
             gone: 0,
             unasked: VecDeque::new(),
             is_held: true,
+            undecided: 0,
         }
     }
 
     /// What is to be sent to the worker, in this order.
     pub fn messages(&mut self) -> &mut Vec<Message> {
         &mut self.knowledge.messages
+    }
+
+    /// Events that a filter on owners left out although their owners could not be looked up in time.
+    pub fn undecided(&self) -> u64 {
+        self.undecided
     }
 
     /// Whether anything waits.
@@ -172,15 +179,14 @@ impl Resolver {
             return;
         }
         while let Some(mut front) = self.pop() {
-            let is_late = front.until <= now;
-            let resolved = match self.resolve(&front.item, is_late) {
-                Err(question) if front.asked >= ASKS && !self.knowledge.is_asked(question) => {
-                    self.resolve(&front.item, true)
-                }
-                resolved => resolved,
-            };
-            match resolved {
+            match self.resolve(&front.item, false) {
                 Ok(owner) => self.deliver(front.item, owner, out),
+                Err(question)
+                    if front.until <= now
+                        || front.asked >= ASKS && !self.knowledge.is_asked(question) =>
+                {
+                    self.deliver_as_known(front.item, out);
+                }
                 Err(question) => {
                     if self.knowledge.ask(question, &front.item) {
                         front.asked += 1;
@@ -210,10 +216,21 @@ impl Resolver {
 
     /// Releases the first in line with what is known by now.
     fn force(&mut self, out: &mut impl FnMut(Resolved)) {
-        if let Some(front) = self.pop()
-            && let Ok(owner) = self.resolve(&front.item, true)
-        {
-            self.deliver(front.item, owner, out);
+        let Some(front) = self.pop() else { return };
+        match self.resolve(&front.item, false) {
+            Ok(owner) => self.deliver(front.item, owner, out),
+            Err(_) => self.deliver_as_known(front.item, out),
+        }
+    }
+
+    /// Releases an item whose question has no answer yet.
+    fn deliver_as_known(&mut self, item: Item, out: &mut impl FnMut(Resolved)) {
+        if let Ok(owner) = self.resolve(&item, true) {
+            let is_left_out = |owner| !self.filters.want_owner(owner);
+            if owner.as_deref().is_some_and(is_left_out) {
+                self.undecided += 1;
+            }
+            self.deliver(item, owner, out);
         }
     }
 

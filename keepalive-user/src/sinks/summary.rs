@@ -158,6 +158,13 @@ fn gaps(summary: &Summary, to: &mut Vec<u8>) -> io::Result<()> {
         "lost: {} records · owner unknown: {} events · undecodable: {} records",
         summary.lost, summary.unknown_owner, summary.undecodable
     )?;
+    if summary.undecided > 0 {
+        write!(
+            to,
+            " · left out because the owner was not known in time: {} events",
+            summary.undecided
+        )?;
+    }
     if summary.untracked > 0 {
         write!(to, " · not followed: {} sockets", summary.untracked)?;
     }

@@ -292,6 +292,7 @@ impl Pipeline {
         self.check_loss(source)?;
         let outlet = &mut self.outlet;
         let summary = &mut outlet.summary;
+        summary.undecided = self.resolver.undecided();
         if let Some(stats) = &mut self.stats {
             let line = stats.last(summary.lost);
             outlet.buffers.err.extend_from_slice(line.as_bytes());

@@ -525,3 +525,31 @@ fn questions_without_room_are_remembered_only_while_their_items_wait() {
     }
     assert!(test.resolver.unasked.len() <= knowledge::QUESTIONS);
 }
+
+#[test]
+fn what_a_filter_leaves_out_without_knowing_the_owner_is_counted() {
+    let mut test = Test::held();
+    test.resolver = Resolver::new(&Filters {
+        pids: vec![10],
+        ..Filters::default()
+    });
+    test.begin();
+    // Looked up in time: 10 is wanted and 11 is not.
+    test.event(event(10, 1, 1));
+    test.event(event(11, 1, 2));
+    assert_eq!(test.answer_all(), 2);
+    assert_eq!(test.marks(), [1]);
+    assert_eq!(test.resolver.undecided(), 0);
+    // Not looked up in time: whether it is wanted is not known.
+    test.event(event(12, 1, 3));
+    test.later(WAIT);
+    assert_eq!(test.marks(), [1]);
+    assert_eq!(test.resolver.undecided(), 1);
+    // What the kernel half saw is enough to let it through.
+    let mut wanted = event(13, 1, 4);
+    wanted.evidence = evidence(10);
+    test.event(wanted);
+    test.later(WAIT);
+    assert_eq!(test.marks(), [1, 4]);
+    assert_eq!(test.resolver.undecided(), 1);
+}

@@ -83,6 +83,7 @@ impl Serialize for SummaryRecord<'_> {
             untracked,
             skipped,
             unknown_owner,
+            undecided,
             duration_ms,
             noticed,
             unnoticed,
@@ -91,7 +92,7 @@ impl Serialize for SummaryRecord<'_> {
             others,
             ..
         } = self.0;
-        let mut map = to.serialize_struct("summary", 19)?;
+        let mut map = to.serialize_struct("summary", 20)?;
         map.serialize_field("event", "summary")?;
         for kind in EventKind::ALL {
             match kind {
@@ -105,6 +106,7 @@ impl Serialize for SummaryRecord<'_> {
         map.serialize_field("unfollowed", unfollowed)?;
         map.serialize_field("lost", lost)?;
         map.serialize_field("unknown_owner", unknown_owner)?;
+        map.serialize_field("undecided", undecided)?;
         map.serialize_field("undecodable", undecodable)?;
         map.serialize_field("untracked", untracked)?;
         map.serialize_field("skipped", skipped)?;
