@@ -155,6 +155,18 @@ impl Descriptors {
         self.watched.len() > before
     }
 
+    /// At most so many of the processes that hold sockets, each once.
+    pub fn processes(&self, most: usize) -> HashSet<u32> {
+        let mut pids = HashSet::new();
+        for pid in self.table.processes() {
+            if pids.len() >= most {
+                break;
+            }
+            pids.insert(pid);
+        }
+        pids
+    }
+
     /// Asks to be told of one process's changes; false if there is no room.
     pub fn watch(&mut self, pid: u32) -> bool {
         // It does not join `watched`, which is for processes that were watched before the table was read.

@@ -1,7 +1,10 @@
 //! Looks up who holds a socket, in the tables of descriptors and processes that are read from the kernel and /proc.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,6 +29,8 @@ use crate::{
 
 /// At most this many processes that likely hold a socket are read one by one, before a pass reads all.
 const LIKELY: usize = 4;
+/// At the start, at most this many processes are read before the first event.
+const MET: usize = 4_096;
 /// A look-up waits this long for the next pass. Where that is further off, it answers with what it has.
 const PASS_WAIT: Duration = Duration::from_millis(400);
 
@@ -46,6 +51,7 @@ pub struct Lookup {
     changes: Changes,
     descriptors: Descriptors,
     processes: Processes,
+    stop: Arc<AtomicBool>,
 }
 
 impl Lookup {
@@ -53,8 +59,9 @@ impl Lookup {
     pub fn new(tables: Option<ProcessTables>, stop: Arc<AtomicBool>) -> Self {
         Self {
             changes: Changes::default(),
-            descriptors: Descriptors::new(tables, stop),
+            descriptors: Descriptors::new(tables, Arc::clone(&stop)),
             processes: Processes::default(),
+            stop,
         }
     }
 
@@ -62,6 +69,18 @@ impl Lookup {
     pub fn pass(&mut self, each: &mut dyn FnMut()) {
         self.descriptors
             .pass(&self.changes, &mut self.processes, each);
+    }
+
+    /// Reads who the processes are that hold sockets, up to a bound. The first events of a busy host come all at
+    /// once, and then it would take too long.
+    pub fn meet(&mut self) {
+        for pid in self.descriptors.processes(MET) {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            // A process may have ended meanwhile.
+            let _ = self.known(pid);
+        }
     }
 
     /// When the next pass may begin.

@@ -29,7 +29,7 @@ pub const WAIT: Duration = Duration::from_secs(1);
 /// Items that may wait at once.
 pub const WAITING: usize = 32_768;
 /// When more items than this wait, the caller should take in no more for a moment.
-pub const CROWD: usize = 8_192;
+pub const CROWD: usize = 1_024;
 /// At most this many questions are asked for one item. After that the last answer is used, even if something
 /// has changed since.
 const ASKS: u8 = 2;

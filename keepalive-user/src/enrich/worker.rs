@@ -103,6 +103,7 @@ impl Thread {
         self.desk.pass(&mut || {
             progress.fetch_add(1, Ordering::Relaxed);
         });
+        self.desk.meet();
         // The loop may be gone: then `take` says so.
         let _ = self.answers.send(vec![Answer::Passed]);
         self.answer_calls();
@@ -170,6 +171,11 @@ impl Desk {
     /// Reads the descriptors of every process, calling `each` for every descriptor.
     pub fn pass(&mut self, each: &mut dyn FnMut()) {
         self.lookup.pass(each);
+    }
+
+    /// Reads who the processes are that hold sockets.
+    pub fn meet(&mut self) {
+        self.lookup.meet();
     }
 
     /// Changes were lost: nothing that was read can be trusted.
