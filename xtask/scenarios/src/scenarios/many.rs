@@ -4,8 +4,10 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{Read, Seek},
+    os::unix::fs::FileExt,
     process::Stdio,
-    time::Instant,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -28,6 +30,9 @@ use crate::lab::{
 
 /// Room for every probe, so that the result does not depend on the machine's speed.
 const RING: &str = "67108864";
+
+/// Nothing written for so long: nothing more comes.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// The fields of a line that are compared; the rest is not kept, because there are a hundred thousand lines.
 #[derive(Deserialize)]
@@ -98,6 +103,9 @@ fn each_probes_once(katrace: &Katrace, many: &mut Many, lines: &File, all: usize
         });
         many.end()?;
         println!("  probed for {:.1} s", began.elapsed().as_secs_f32());
+        // At the end katrace waits for owners a moment only, so the signal comes after the last line.
+        wait_for_lines(lines, all + 1)?;
+        println!("  written after {:.1} s", began.elapsed().as_secs_f32());
     }
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
     let status = output::ended(&mut child, 20);
@@ -115,6 +123,25 @@ fn each_probes_once(katrace: &Katrace, many: &mut Many, lines: &File, all: usize
         due.kernel
     );
     Ok(due)
+}
+
+/// Waits until that many lines were written, or no more come. On a host that hides softirqs there are fewer.
+fn wait_for_lines(file: &File, wanted: usize) -> Result<()> {
+    let (mut at, mut seen) = (0, 0);
+    let mut buffer = vec![0; 1 << 16];
+    let mut last = Instant::now();
+    while seen < wanted && last.elapsed() < QUIET {
+        // By position: the child's writes move the offset of this file too.
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            sleep(Duration::from_millis(20));
+            continue;
+        }
+        at += read as u64;
+        seen += buffer[..read].iter().filter(|byte| **byte == b'\n').count();
+        last = Instant::now();
+    }
+    Ok(())
 }
 
 /// How many different sockets were shown, each with the one process that holds it.
