@@ -12,6 +12,7 @@ pub use crate::output::Ended;
 use crate::{
     enrich::Worker,
     error::Error,
+    event::EventKind,
     output::Output,
     progress::Progress,
     settings::TraceSettings,
@@ -48,7 +49,8 @@ async fn trace(settings: &TraceSettings) -> Result<Ended, Error> {
     let mut source = Source::open(settings)?;
     let output = Output::start().map_err(Error::during("starting the writers"))?;
     // After the hooks: a descriptor that is opened from here on is seen by a hook or by the pass.
-    let worker = Worker::start(source.take_process_tables(), source.attached.has_stacks())
+    let has_stacks = settings.events.has(EventKind::Noticed) && source.attached.has_stacks();
+    let worker = Worker::start(source.take_process_tables(), has_stacks)
         .map_err(Error::during("starting to look up owners"))?;
     let mut tracer = Tracer {
         pipeline: Pipeline::new(settings, screen, source.attached.hz),
@@ -120,6 +122,12 @@ impl Tracer<'_> {
                 biased;
                 () = stop.asked() => return Ok(End::Asked),
                 () = output.ended() => return Ok(End::NoReader),
+                // Before the deadline: an answer that is there counts, however late this task is.
+                given = worker.answers() => {
+                    answers = Some(given.ok_or_else(|| Error::during("looking up owners")(
+                        std::io::Error::other("the thread has ended"),
+                    ))?);
+                }
                 () = at(pipeline.deadline()) => pipeline.release(),
                 () = at(pipeline.pause()) => pipeline.end_pause(source.has_room()),
                 () = at(pipeline.loss_check()) => if pipeline.check_loss(source)? {
@@ -136,11 +144,6 @@ impl Tracer<'_> {
                     if let Some(text) = progress.as_mut().and_then(|p| p.text(worker.progress())) {
                         output.say(text.as_bytes());
                     }
-                }
-                given = worker.answers() => {
-                    answers = Some(given.ok_or_else(|| Error::during("looking up owners")(
-                        std::io::Error::other("the thread has ended"),
-                    ))?);
                 }
                 drained = source.drain(|bytes| pipeline.take(bytes)), if may_take => {
                     pipeline.after_batch(drained?);

@@ -71,9 +71,13 @@ impl Worker {
         self.inbox.forget();
     }
 
-    /// Waits for answers; `None` once the thread has ended.
+    /// Waits for answers and takes all that there are; `None` once the thread has ended.
     pub async fn answers(&mut self) -> Option<Vec<Answer>> {
-        self.answers.recv().await
+        let mut answers = self.answers.recv().await?;
+        while let Ok(more) = self.answers.try_recv() {
+            answers.extend(more);
+        }
+        Some(answers)
     }
 
     /// How many descriptors the first pass has read so far.
