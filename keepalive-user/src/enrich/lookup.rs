@@ -20,6 +20,7 @@ use super::{
     owner_rank::{Before, Hints, choose},
     proc,
     processes::Processes,
+    resolver::WAIT,
 };
 use crate::{
     decode::Notice,
@@ -31,7 +32,8 @@ use crate::{
 const LIKELY: usize = 4;
 /// At the start, at most this many processes are read before the first event.
 const MET: usize = 4_096;
-/// A look-up waits this long for the next pass. Where that is further off, it answers with what it has.
+/// A look-up that has found somebody waits this long for the next pass. Where that is further off, it answers with
+/// what it has.
 const PASS_WAIT: Duration = Duration::from_millis(400);
 
 /// A process and the descriptor by which it holds a socket; `None`: by none.
@@ -42,8 +44,8 @@ type Held = (u32, Option<u32>);
 pub enum Found {
     /// This is who holds it.
     All(Entry),
-    /// A holder may be missing, and only a pass can tell. This is what was found so far; `None`: nobody.
-    NeedsPass(Option<Entry>),
+    /// A holder may be missing, and only a pass can tell. This is what was found so far.
+    NeedsPass(Entry),
 }
 
 /// Tables of descriptors and processes.
@@ -88,9 +90,15 @@ impl Lookup {
         self.descriptors.next_pass(now)
     }
 
-    /// Whether the next pass is too far off to wait for it.
-    pub fn is_pass_far_off(&self, now: Instant) -> bool {
-        self.next_pass(now) > now + PASS_WAIT
+    /// Whether the next pass is too far off to wait for it with what was found so far. Where nobody was found, it is
+    /// waited for as long as events wait at all.
+    pub fn is_pass_far_off(&self, so_far: &Entry, now: Instant) -> bool {
+        let wait = if so_far.owner.is_some() {
+            PASS_WAIT
+        } else {
+            WAIT
+        };
+        self.next_pass(now) > now + wait
     }
 
     /// Takes in a change.
@@ -141,8 +149,7 @@ impl Lookup {
         }
         if !explains(&held, request) {
             if !without_pass && !self.descriptors.has_passed_since(request.monotonic_ns) {
-                let has_some = !held.is_empty();
-                return Found::NeedsPass(has_some.then(|| self.entry(request, &held)));
+                return Found::NeedsPass(self.entry(request, &held));
             }
             self.add_fixed(request, &mut held);
         }

@@ -226,10 +226,10 @@ impl Desk {
     }
 
     fn owner(&mut self, request: Request, answers: &mut Vec<Answer>) {
-        let (found, stage) = match self.lookup.look(&request, false) {
-            Found::All(entry) => (Some(entry), Stage::Done),
+        let (entry, stage) = match self.lookup.look(&request, false) {
+            Found::All(entry) => (entry, Stage::Done),
             Found::NeedsPass(so_far) => {
-                let is_far_off = self.lookup.is_pass_far_off(Instant::now());
+                let is_far_off = self.lookup.is_pass_far_off(&so_far, Instant::now());
                 let stage = if is_far_off {
                     Stage::PassIsFarOff
                 } else {
@@ -238,7 +238,8 @@ impl Desk {
                 (so_far, stage)
             }
         };
-        if let Some(entry) = found {
+        // Where nobody was found and a pass comes soon, there is nothing to tell yet.
+        if stage != Stage::PassComes || entry.owner.is_some() {
             answers.push(Answer::Owner {
                 inode: request.inode,
                 entry,
