@@ -152,38 +152,15 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use super::*;
-    use crate::event::{Errno, Family, Owner, Settings, Socket, State, Time};
+    use crate::event::{Errno, Owner, Time, example};
 
     fn event(pid: Option<u32>, kind: Kind) -> SocketEvent {
-        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         SocketEvent {
             time: Time(0),
-            socket: Socket {
-                family: Family::Ipv4,
-                laddr: nowhere,
-                lport: 1,
-                raddr: nowhere,
-                rport: 1,
-                state: State::Established,
-                netns: 1,
-                inode: None,
-                settings: Settings {
-                    keepidle_ms: 1,
-                    keepintvl_ms: 1,
-                    keepcnt: 1,
-                    user_timeout_ms: 0,
-                },
-                silence_ms: None,
-            },
+            socket: example::socket(None),
             owner: Arc::new(Owner {
-                process: pid.map(|pid| Process {
-                    pid,
-                    comm: "p".into(),
-                    details: None,
-                }),
+                process: pid.map(example::process),
                 ..Owner::default()
             }),
             kind,

@@ -157,39 +157,16 @@ impl Deaths {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use super::*;
-    use crate::event::{Family, Holder, Process, Settings};
+    use crate::event::{Holder, example};
 
     const SECOND: i128 = 1_000_000_000;
 
     fn death(inode: u64, at: i128) -> SocketEvent {
-        let process = Process {
-            pid: 7,
-            comm: "p".into(),
-            details: None,
-        };
-        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let process = example::process(7);
         SocketEvent {
             time: Time(at),
-            socket: Socket {
-                family: Family::Ipv4,
-                laddr: nowhere,
-                lport: 1,
-                raddr: nowhere,
-                rport: 2,
-                state: State::Established,
-                netns: 1,
-                inode: Some(inode),
-                settings: Settings {
-                    keepidle_ms: 1,
-                    keepintvl_ms: 1,
-                    keepcnt: 1,
-                    user_timeout_ms: 0,
-                },
-                silence_ms: None,
-            },
+            socket: example::socket(Some(inode)),
             owner: Arc::new(Owner {
                 process: Some(process.clone()),
                 holders: vec![Holder { process, fd: None }],

@@ -2,7 +2,7 @@
 //! between two events.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::TcpListener,
     os::{fd::AsRawFd, linux::fs::MetadataExt},
     sync::Arc,
     time::Instant,
@@ -11,7 +11,7 @@ use std::{
 use super::*;
 use crate::{
     decode::{Act, Decoded, Evidence, Notice},
-    event::{Family, Kind, Owner, OwnerFrom, Settings, Socket, SocketEvent, State, Time},
+    event::{Kind, Owner, OwnerFrom, SocketEvent, Time, example},
     settings::Filters,
 };
 
@@ -62,28 +62,11 @@ fn evidence(pid: u32, later_ticks: u64, act: Act) -> Evidence {
 }
 
 fn event(inode: Option<u64>, refs: u32, evidence: Option<Evidence>) -> Decoded {
-    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     Decoded {
         time: Time(0),
         // After any pass so far, and before any other.
         monotonic_ns: clocks::now_ns(rustix::time::ClockId::Monotonic),
-        socket: Socket {
-            family: Family::Ipv4,
-            laddr: nowhere,
-            lport: 1,
-            raddr: nowhere,
-            rport: 2,
-            state: State::Established,
-            netns: 1,
-            inode,
-            settings: Settings {
-                keepidle_ms: 1,
-                keepintvl_ms: 1,
-                keepcnt: 1,
-                user_timeout_ms: 0,
-            },
-            silence_ms: None,
-        },
+        socket: example::socket(inode),
         kind: Kind::Probe {
             probe: 1,
             sent: true,

@@ -3,6 +3,8 @@
 //! Names and meanings are those of docs/events.md. The layout of a record in the ring is known to
 //! `decode` alone; here are only the numbers of the kinds.
 
+#[cfg(test)]
+pub mod example;
 mod kind;
 mod owner;
 
