@@ -5,6 +5,8 @@ use std::{
     net::SocketAddr,
     os::unix::process::CommandExt,
     process::Stdio,
+    thread::sleep,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -20,12 +22,15 @@ use crate::{
 
 const BTF: &str = "/sys/kernel/btf";
 const STARTS: u32 = 3;
+/// The kernel is still freeing the trampolines of the katrace before, and a start would wait for that.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Nobody, on every distribution.
 const NOBODY: u32 = 65_534;
 
 /// The times are printed, not judged: the bench measures them.
 pub fn start_and_stop(katrace: &Katrace) -> Result<()> {
     for _ in 0..STARTS {
+        sleep(PAUSE);
         let tracer = katrace.start(["-e", "all"])?.ready()?;
         println!("  start to ready: {} ms", tracer.ready_after.as_millis());
         let programs = programs::held_by(tracer.pid())?;
