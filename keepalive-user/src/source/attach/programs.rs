@@ -51,14 +51,15 @@ impl<'a> Programs<'a> {
         try_turn(turn, plan, |hook| self.attach(hook, plan))
     }
 
-    /// The guard is loaded together with its program, while the functions' ids are at hand, and
-    /// attached later.
+    /// The guard is loaded here, while the functions' ids are at hand, and attached later. It is loaded after its
+    /// program is attached: loaded before, it made the start on 6.1 some 20 ms longer.
     fn attach(&mut self, hook: &Hook, plan: &Plan<'_>) -> Result<(), HostError> {
         self.load_program(hook.program, hook.point, plan)?;
+        self.attach_program(hook.program, hook.point)?;
         if let (Some(guard), Point::Fentry(_)) = (hook.guard, hook.point) {
             self.load_program(guard, hook.point, plan)?;
         }
-        self.attach_program(hook.program, hook.point)
+        Ok(())
     }
 
     fn load_program(
