@@ -37,6 +37,8 @@ pub struct Output {
     /// Bytes of messages that were dropped since the last message that was not.
     dropped: usize,
     patience: Duration,
+    /// [`HURRY`], but in a test.
+    hurry: Duration,
 }
 
 /// How the output ended.
@@ -69,6 +71,7 @@ impl Output {
             pending: BytesMut::new(),
             dropped: 0,
             patience,
+            hurry: HURRY,
         })
     }
 
@@ -146,7 +149,7 @@ impl Output {
         self.out.close();
         let mut hurry = pin!(hurry);
         let out = self.out.shared();
-        let is_hurried = drained_or(out, self.patience, hurry.as_mut()).await;
+        let is_hurried = drained_or(out, self.patience, self.hurry, hurry.as_mut()).await;
         let has_ended = out.has_ended();
         let unwritten = out.unwritten();
         // A thread that has written everything may not have ended yet.
@@ -163,9 +166,9 @@ impl Output {
         self.err.close();
         let err = self.err.shared();
         if is_hurried {
-            drained_in_a_hurry(err).await;
+            drained_in_a_hurry(err, self.hurry).await;
         } else {
-            drained_or(err, PATIENCE_FOR_MESSAGES, hurry).await;
+            drained_or(err, PATIENCE_FOR_MESSAGES, self.hurry, hurry).await;
         }
         match self.out.result() {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -175,21 +178,26 @@ impl Output {
     }
 }
 
-/// Waits as [`drained`] does. A hurry cuts the wait to [`HURRY`]; true if there was one.
-async fn drained_or(stream: &Shared, patience: Duration, hurry: impl Future<Output = ()>) -> bool {
+/// Waits as [`drained`] does. When `signal` resolves, it waits no longer than `hurry` from then on; true if it did.
+async fn drained_or(
+    stream: &Shared,
+    patience: Duration,
+    hurry: Duration,
+    signal: impl Future<Output = ()>,
+) -> bool {
     tokio::select! {
         biased;
         () = drained(stream, patience) => return false,
-        () = hurry => {}
+        () = signal => {}
     }
-    drained_in_a_hurry(stream).await;
+    drained_in_a_hurry(stream, hurry).await;
     true
 }
 
 /// Gives a closed stream the time that is left after a second signal.
-async fn drained_in_a_hurry(stream: &Shared) {
-    // Whether it was long enough is looked at by the caller.
-    let _ = tokio::time::timeout(HURRY, drained(stream, HURRY)).await;
+async fn drained_in_a_hurry(stream: &Shared, hurry: Duration) {
+    // The caller looks whether it was long enough.
+    let _ = tokio::time::timeout(hurry, drained(stream, hurry)).await;
 }
 
 /// Waits until a closed stream has taken everything, or has taken nothing for the time `patience`.

@@ -89,7 +89,10 @@ mod tests {
         let (holds, _) = fixed.holds(own, 7, 0, true);
         assert!(!holds);
         let began = fixed.0.peek(&own).unwrap().began_ns;
-        // Also not for an event since: the gap has not passed.
+        // Also not for an event since, as long as the gap has not passed; here it never does.
+        let reading = fixed.0.remove(&own).unwrap();
+        let next = Instant::now() + Duration::from_secs(600);
+        fixed.0.insert(own, Reading { next, ..reading });
         for since_ns in [0, u64::MAX] {
             assert_eq!(fixed.holds(own, 7, since_ns, true).1, Duration::ZERO);
             assert_eq!(fixed.0.peek(&own).unwrap().began_ns, began);
